@@ -1,0 +1,55 @@
+"""mien: edit, learn and measure facial expressions.
+
+    editor = mien.load()                                    # the model that ships; or a run folder, or a .safetensors
+    photo = mien.read_photo("portrait.jpg")
+    face = editor.find(photo)[0]                            # slow: detect and align, once
+    smile = mien.Condition.named("happy", 0.8)              # or .blend({...}), .polar(angle, intensity)
+    mien.write_photo("out.jpg", editor.paste(photo, editor.render(face, [smile])), like=photo)
+
+The package is listed in the order of the data: `datasets` are read, `faces` found and aligned, `prepared` sets written;
+`networks` and `losses` serve `methods`, one paper per file; `batches`, `runs` and `training` train them, from `presets`;
+`pretrained` models are loaded into the `editing.Editor`, which `apps` show. Importing `mien` imports none of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.version import VERSION as __version__  # noqa: N811
+
+if TYPE_CHECKING:
+    from mien.editing import Editor
+    from mien.errors import MienError
+    from mien.images import read_photo, write_photo
+    from mien.spaces import Condition
+
+__all__ = ["Condition", "Editor", "MienError", "__version__", "load", "read_photo", "write_photo"]
+
+_HOMES = {
+    "Condition": "mien.spaces",
+    "Editor": "mien.editing",
+    "MienError": "mien.errors",
+    "read_photo": "mien.images",
+    "write_photo": "mien.images",
+}
+
+
+def load(model: str | Path | None = None, **options: Any) -> Editor:
+    """Return an editor for a model: a shipped name (default), a run folder or a .safetensors file.
+
+    `options` go to `mien.Editor`: `detector`, `device`, and the detector's own. Raises `mien.MienError`.
+    """
+    from mien.editing import Editor
+    from mien.pretrained import load_model
+
+    return Editor(load_model(model), **options)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module `mien` has no attribute `{name}`")

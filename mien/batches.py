@@ -1,0 +1,142 @@
+"""From a prepared set to endless batches on the device, the same for the same seed and step.
+
+Everything random about a batch follows from (seed, step) alone. So a run that is killed and resumed sees the batches that
+it would have seen, without any state to save. A set that fits (see `resident_bytes`) lives on the device as uint8; a
+larger one is read from the memory-mapped shards. Augmentation is one batched affine resampling on the device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mien.errors import DataError
+from mien.expressions import VOCABULARY
+from mien.methods.base import Batch
+from mien.prepared import PreparedSet
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random affine changes; the defaults are the official GANmut code's, relative to its 128 px."""
+
+    probability: float = 0.5
+    """Share of images that are rotated, shifted and enlarged."""
+    rotation_degrees: float = 7.5
+    """Largest rotation, either way."""
+    shift: float = 7.5 / 128
+    """Largest shift, as a share of the side."""
+    zoom: tuple[float, float] = (1.075, 1.15)
+    """Least and most enlargement."""
+    mirror: float = 0.5
+    """Share of images that are mirrored."""
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Rotate, shift, enlarge and mirror (N, C, H, W) images, each its own way, bilinearly, in one call."""
+    n = images.shape[0]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, generator=generator)
+
+    chosen = torch.rand(n, generator=generator) < augmentation.probability
+    angle = uniform(-1, 1) * math.radians(augmentation.rotation_degrees) * chosen
+    scale = torch.where(chosen, 1 / uniform(*augmentation.zoom), torch.ones(n))
+    flip = 1 - 2 * (torch.rand(n, generator=generator) < augmentation.mirror).float()
+    shift_x, shift_y = (uniform(-1, 1) * 2 * augmentation.shift * chosen for _ in range(2))
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    matrix = torch.stack(
+        [torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)], dim=1
+    ).to(images.device)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+class Batches:
+    """Draw batch number `step` of a prepared set's split."""
+
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        expressions: Sequence[str],
+        *,
+        image_size: int,
+        image_channels: int,
+        batch_size: int,
+        seed: int,
+        split: str = "train",
+        balance: float = 0.0,
+        augmentation: Augmentation | None = None,
+        device: torch.device | str = "cpu",
+        resident_bytes: int = 4 << 30,
+    ) -> None:
+        self.rows = prepared.select(split=split, expressions=expressions)
+        if len(self.rows) < batch_size:
+            raise DataError(
+                f"the prepared set has {len(self.rows)} {split} images of {', '.join(expressions)}; "
+                f"a batch needs {batch_size}",
+                hint="prepare more data, choose other expressions, or lower batch_size",
+            )
+        self.image_size, self.image_channels, self.batch_size, self.seed = image_size, image_channels, batch_size, seed
+        self.augmentation = augmentation
+        self.device = torch.device(device)
+        columns = [VOCABULARY.index(name) for name in expressions]
+        index_of = {column: index for index, column in enumerate(columns)}
+        labels = torch.tensor([index_of[int(label)] for label in prepared.labels[self.rows]])
+        shares = torch.from_numpy(prepared.shares[self.rows][:, columns].astype(np.float32))
+        mass = shares.sum(1, keepdim=True)
+        one_hot = F.one_hot(labels, len(columns)).float()
+        self.shares = torch.where(mass > 0, shares / mass.clamp_min(1e-6), one_hot)
+        self.labels = labels
+        counts = torch.bincount(labels, minlength=len(columns)).clamp_min(1).double()
+        self.weights = counts.pow(-balance)[labels] if balance else None
+        self._prepared = prepared
+        size = len(self.rows) * prepared.size**2 * prepared.channels
+        self._resident = self._load(self.rows) if size <= resident_bytes else None
+        self._permutation: tuple[int, Tensor] | None = None
+
+    def _load(self, rows: np.ndarray) -> Tensor:
+        images = torch.from_numpy(np.ascontiguousarray(self._prepared.images(rows))).to(self.device)
+        return images.permute(0, 3, 1, 2)
+
+    def _positions(self, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        if self.weights is not None:
+            return torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
+        # Whole batches only (drop_last): a last batch of a few images made the official code's loss NaN.
+        epoch, place = divmod(step, len(self.rows) // self.batch_size)
+        if self._permutation is None or self._permutation[0] != epoch:
+            shuffle = torch.Generator().manual_seed(self.seed * 7_368_787 + epoch)
+            self._permutation = (epoch, torch.randperm(len(self.rows), generator=shuffle))
+        return self._permutation[1][place * self.batch_size : (place + 1) * self.batch_size]
+
+    def draw(self, step: int) -> Batch:
+        """Return batch number `step`: images in [-1, 1] of the wanted size and channels, labels, shares."""
+        positions = self._positions(step)
+        if self._resident is not None:
+            raw = self._resident[positions.to(self.device)]
+        else:
+            raw = self._load(self.rows[positions.numpy()])
+        images = self.fit(raw)
+        if self.augmentation is not None:
+            generator = torch.Generator().manual_seed(self.seed * 9_999_991 + step)
+            images = augment(images, self.augmentation, generator)
+        return Batch(images, self.labels[positions].to(self.device), self.shares[positions].to(self.device))
+
+    def fit(self, raw: Tensor) -> Tensor:
+        """Turn uint8 (N, C, H, W) images into floats in [-1, 1] of the wanted size and channels."""
+        images = raw.float() / 127.5 - 1
+        if images.shape[1] == 3 and self.image_channels == 1:
+            weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)
+            images = (images * weights[:, None, None]).sum(1, keepdim=True)
+        images = images.expand(-1, self.image_channels, -1, -1)
+        if images.shape[-1] != self.image_size:
+            side = (self.image_size, self.image_size)
+            images = F.interpolate(images, size=side, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+        return images.contiguous()

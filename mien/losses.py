@@ -1,0 +1,104 @@
+"""Losses as pure functions: adversarial, penalties on the critic's gradient, soft cross-entropy, regularity of a warp.
+
+Realness is the critic's raw patch output, any shape with the batch first; every function returns a scalar in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Adversarial = Literal["wasserstein", "log", "non-saturating"]
+PatchReduction = Literal["sum", "mean"]
+
+
+def critic_adversarial(kind: Adversarial, real: Tensor, fake: Tensor) -> Float[Tensor, ""]:
+    """Return what the critic minimises: the negative of the papers' L_adv.
+
+    `wasserstein`: E[D(fake)] - E[D(real)] (Arjovsky et al. 2017). `log` and `non-saturating`: the critic's half of
+    Goodfellow et al. 2014 on logits, -E[log s(real)] - E[log(1 - s(fake))].
+    """
+    real, fake = real.float(), fake.float()
+    if kind == "wasserstein":
+        return fake.mean() - real.mean()
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_adversarial(kind: Adversarial, fake: Tensor) -> Float[Tensor, ""]:
+    """Return what the generator minimises.
+
+    `wasserstein`: -E[D(fake)]. `log`: E[log(1 - s(fake))], as written in the first GAN paper, flat where the critic is
+    sure. `non-saturating`: -E[log s(fake)], the same fixed point with a gradient there.
+    """
+    fake = fake.float()
+    if kind == "wasserstein":
+        return -fake.mean()
+    return -F.softplus(fake).mean() if kind == "log" else F.softplus(-fake).mean()
+
+
+def _gradient_norms(
+    realness: Callable[[Tensor], Tensor], images: Tensor, patches: PatchReduction
+) -> tuple[Tensor, Tensor]:
+    """Return per-image squared and plain L2 norms of the critic's gradient with respect to its input, in float32."""
+    with torch.autocast(images.device.type, enabled=False):
+        images = images.detach().float().requires_grad_()
+        scores = realness(images).flatten(1)
+        scores = scores.sum(1) if patches == "sum" else scores.mean(1)
+        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+        squared = gradient.flatten(1).square().sum(1)
+    return squared, squared.clamp_min(1e-12).sqrt()
+
+
+def gradient_penalty(
+    realness: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, patches: PatchReduction = "sum"
+) -> Float[Tensor, ""]:
+    """Return E[(||grad D(x^)|| - 1)^2] on random interpolates x^ of real and fake (Gulrajani et al. 2017).
+
+    `patches` says what is differentiated: the sum of the patch scores, as in StarGAN's code, or their mean.
+    """
+    share = torch.rand(real.shape[0], 1, 1, 1, device=real.device)
+    _, norms = _gradient_norms(realness, torch.lerp(fake.detach().float(), real.float(), share), patches)
+    return (norms - 1).square().mean()
+
+
+def r1_penalty(
+    realness: Callable[[Tensor], Tensor], real: Tensor, patches: PatchReduction = "sum"
+) -> Float[Tensor, ""]:
+    """Return E[||grad D(x)||^2] / 2 on real images (Mescheder et al. 2018)."""
+    squared, _ = _gradient_norms(realness, real, patches)
+    return squared.mean() / 2
+
+
+def cross_entropy(logits: Float[Tensor, "n k"], targets: Tensor) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy to classes (int64, (n,)) or to distributions (float, (n, k))."""
+    return F.cross_entropy(logits.float(), targets)
+
+
+def bending(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, ""]:
+    """Return the mean squared second difference, per pixel of displacement: zero for every affine movement.
+
+    Unlike total variation it does not resist a mouth corner that moves far, only one that tears from its neighbours.
+    """
+    scale = displacement.shape[-1] / 2
+    field = displacement.float() * scale
+    along_x = field[..., :, 2:] - 2 * field[..., :, 1:-1] + field[..., :, :-2]
+    along_y = field[..., 2:, :] - 2 * field[..., 1:-1, :] + field[..., :-2, :]
+    return along_x.square().mean() + along_y.square().mean()
+
+
+def folding(displacement: Float[Tensor, "n 2 h w"], least_area: float = 0.2) -> Float[Tensor, ""]:
+    """Return how far pixels shrink below `least_area` of themselves, or turn over: E[max(0, least - det J)].
+
+    J is the Jacobian of the map x -> x + displacement(x), by forward differences; a determinant below zero is a fold.
+    """
+    field = displacement.float()
+    height, width = field.shape[-2:]
+    dx = (field[..., :-1, 1:] - field[..., :-1, :-1]) * (width / 2)
+    dy = (field[..., 1:, :-1] - field[..., :-1, :-1]) * (height / 2)
+    determinant = (1 + dx[:, 0]) * (1 + dy[:, 1]) - dx[:, 1] * dy[:, 0]
+    return F.relu(least_area - determinant).mean()

@@ -1,0 +1,151 @@
+"""What every method promises to the loop and to the editor.
+
+A method is one paper in one file. It is an `nn.Module` that owns its networks, says which parameters each player
+optimises, yields the weighted losses of a step in the order in which the players move, and renders edits.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mien.errors import ConfigError
+from mien.networks import Edit
+from mien.spaces import Space
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images with labels, on the device."""
+
+    images: Float[Tensor, "n c h w"]
+    """In [-1, 1]."""
+    labels: Int[Tensor, " n"]
+    """Index into the method's expressions."""
+    shares: Float[Tensor, "n k"] | None = None
+    """Annotators' votes as a distribution over the method's expressions, where the data has them."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a critic reads from photos."""
+
+    probabilities: Float[Tensor, "n k"]
+    """Over the method's expressions."""
+    codes: Float[Tensor, "n s"]
+    """Place of each face in the method's space."""
+
+
+class Method(nn.Module, abc.ABC):
+    """A trainable method; subclasses are final.
+
+    `Config` is a frozen dataclass with at least `expressions`, `image_size`, `image_channels`, `learning_rate`,
+    `betas`.
+    """
+
+    Config: ClassVar[type]
+    config: Any
+
+    @abc.abstractmethod
+    def players(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters of each player, `generator` among them: that one is averaged and shipped."""
+
+    @abc.abstractmethod
+    def updates(self, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield (player, {term: weighted loss}) for each move of a step; the player has moved when it is resumed."""
+
+    @abc.abstractmethod
+    def space(self) -> Space:
+        """Return the conditional space as it is now."""
+
+    @abc.abstractmethod
+    def render(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
+        """Return the edits that bring the images to the codes."""
+
+    @abc.abstractmethod
+    def read(self, images: Float[Tensor, "n c h w"]) -> Reading:
+        """Read which expressions the critic sees, and where in the space."""
+
+
+def draw_targets(labels: Int[Tensor, " n"], num_classes: int, kind: str) -> Int[Tensor, " n"]:
+    """Draw target labels: a permutation of the batch's own (`permuted`, as both official codes) or `uniform`."""
+    if kind == "permuted":
+        return labels[torch.randperm(labels.shape[0], device=labels.device)]
+    return torch.randint(num_classes, labels.shape, device=labels.device)
+
+
+def draw_part(count: int, share: float, device: torch.device) -> Int[Tensor, " m"] | slice:
+    """Draw which images of a batch an expensive loss is computed on: all in order, or a random share of them."""
+    if share == 1:
+        return slice(None)
+    return torch.randperm(count, device=device)[: max(1, round(share * count))]
+
+
+class frozen:
+    """Keep a network's parameters out of the graphs that are built inside the block, which saves their gradients."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __enter__(self) -> None:
+        self.network.requires_grad_(False)
+
+    def __exit__(self, *_: object) -> None:
+        self.network.requires_grad_(True)
+
+
+def require(condition: bool, argument: str, value: object, allowed: str) -> None:
+    """Raise `ConfigError` naming the argument, its value and what is allowed, unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{argument} is {value!r}", hint=f"{argument} must be {allowed}")
+
+
+def check_choices(config: Any) -> None:
+    """Check every field of a configuration that is declared as a `Literal` against its choices."""
+    hints = get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        if get_origin(hints[field.name]) is Literal:
+            choices = get_args(hints[field.name])
+            value = getattr(config, field.name)
+            require(value in choices, field.name, value, "one of " + ", ".join(map(str, choices)))
+
+
+def config_from_mapping(kind: type, values: Mapping[str, Any]) -> Any:
+    """Build a configuration from JSON values or command-line strings, converting each to its field's type.
+
+    Raises `ConfigError` for a name that is no field (naming the nearest) and for a value that does not convert.
+    """
+    fields = {field.name for field in dataclasses.fields(kind)}
+    hints = get_type_hints(kind)
+    converted = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise ConfigError(f"unknown setting `{name}`", hint="known: " + ", ".join(sorted(fields)))
+        converted[name] = _convert(name, value, hints[name])
+    return kind(**converted)
+
+
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    origin = get_origin(hint)
+    try:
+        if origin is tuple:
+            parts: Sequence[Any] = value.split(",") if isinstance(value, str) else value
+            return tuple(_convert(name, part, get_args(hint)[0]) for part in parts)
+        if origin is Literal:
+            return value.strip() if isinstance(value, str) else value
+        if hint is bool:
+            words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+            return value if isinstance(value, bool) else words[str(value).strip().lower()]
+        if hint is int and float(value) != int(float(value)):
+            raise ValueError
+        return int(float(value)) if hint is int else float(value) if hint is float else str(value).strip()
+    except (ValueError, KeyError, TypeError):
+        wanted = getattr(hint, "__name__", str(hint))
+        raise ConfigError(f"{name}={value!r} is not a {wanted}", hint=f"give {name} as a {wanted}") from None

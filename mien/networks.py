@@ -1,0 +1,274 @@
+"""The networks that every method uses identically: two generators and one critic.
+
+- `ResidualGenerator`: StarGAN's (Choi et al. 2018, table 4), which GANmut takes over: it paints a whole new image.
+- `WarpGenerator`: ours. It moves what is there (displacement) and adds only what moving cannot give (a masked residual),
+  so that the edit can be carried to a photo of any resolution.
+- `PatchCritic`: StarGAN's discriminator (table 5) with as many heads as a method needs.
+
+Both generators answer with an `Edit`, two maps that say what changes; `apply_edit` applies them to an image of any size.
+Images are float NCHW in [-1, 1]. Codes are float (N, size).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.errors import ConfigError
+
+
+class Edit(NamedTuple):
+    """What an expression changes in a face: first every pixel is fetched from elsewhere, then light is added."""
+
+    displacement: Float[Tensor, "n 2 h w"]
+    """Where each pixel is fetched from, relative to itself: (x, y) in units of half the image."""
+    delta: Float[Tensor, "n c h w"]
+    """What is added after that, in the units of the image ([-1, 1] wide 2)."""
+
+
+def sampling_grid(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n h w 2"]:
+    """Return the positions that `grid_sample` (align_corners=False) fetches from: identity plus displacement."""
+    height, width = displacement.shape[-2:]
+    y = (2 * torch.arange(height, device=displacement.device, dtype=torch.float32) + 1) / height - 1
+    x = (2 * torch.arange(width, device=displacement.device, dtype=torch.float32) + 1) / width - 1
+    identity = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    return identity + displacement.float().permute(0, 2, 3, 1)
+
+
+def warp(images: Float[Tensor, "n c h w"], displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n c h w"]:
+    """Fetch every pixel from where the displacement points; beyond the border the border's pixels repeat."""
+    return F.grid_sample(
+        images.float(), sampling_grid(displacement), mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def apply_edit(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n c h w"]:
+    """Apply an edit to images of any size; its maps are sampled up to theirs. The result stays in [-1, 1]."""
+    size = images.shape[-2:]
+    displacement, delta = edit.displacement.float(), edit.delta.float()
+    if displacement.shape[-2:] != size:
+        displacement = F.interpolate(displacement, size=size, mode="bicubic", align_corners=False)
+    if delta.shape[-2:] != size:
+        delta = F.interpolate(delta, size=size, mode="bicubic", align_corners=False)
+    return (warp(images, displacement) + delta).clamp(-1, 1)
+
+
+def edge_window(height: int, width: int, margin: float, device: torch.device) -> Float[Tensor, "h w"]:
+    """Return a window that is 0 on the border and 1 further inside than `margin` (a share of the side), smooth between."""
+
+    def ramp(count: int) -> Tensor:
+        centre = (torch.arange(count, device=device, dtype=torch.float32) + 0.5) / count
+        distance = (torch.minimum(centre, 1 - centre) / margin).clamp(0, 1)
+        return distance * distance * (3 - 2 * distance)
+
+    return ramp(height)[:, None] * ramp(width)[None, :]
+
+
+def _planes(codes: Tensor, images: Tensor) -> Tensor:
+    """Repeat each code over the image plane, as extra input channels."""
+    return codes[:, :, None, None].expand(-1, -1, *images.shape[-2:]).to(images.dtype)
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.InstanceNorm2d(channels, affine=True),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x)
+
+
+class ResidualGenerator(nn.Module):
+    """StarGAN's generator: code as extra input channels, two strides down, residual blocks, two up, tanh.
+
+    InstanceNorm keeps no running statistics: the official code does, and its networks then change when they are set to
+    `eval()` (junyanz/pytorch-CycleGAN-and-pix2pix #395). With 64 channels, 6 blocks, 3 image channels and a code of 2
+    it has 8,421,120 parameters: GANmut's 8,421,138 less its axes (12) and the six biases there that nothing uses.
+    """
+
+    def __init__(self, image_channels: int, code_size: int, base_channels: int = 64, num_blocks: int = 6) -> None:
+        super().__init__()
+
+        def normalised(conv: nn.Module, channels: int) -> list[nn.Module]:
+            return [conv, nn.InstanceNorm2d(channels, affine=True), nn.ReLU(inplace=True)]
+
+        width = base_channels
+        layers = normalised(nn.Conv2d(image_channels + code_size, width, 7, 1, 3, bias=False), width)
+        for _ in range(2):
+            layers += normalised(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False), 2 * width)
+            width *= 2
+        layers += [_ResidualBlock(width) for _ in range(num_blocks)]
+        for _ in range(2):
+            layers += normalised(nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False), width // 2)
+            width //= 2
+        layers += [nn.Conv2d(width, image_channels, 7, 1, 3, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
+        """Return the edit that replaces the images by what the network paints: no displacement, delta = new - old."""
+        painted = self.main(torch.cat([images, _planes(codes, images)], dim=1))
+        displacement = images.new_zeros(images.shape[0], 2, *images.shape[-2:], dtype=torch.float32)
+        return Edit(displacement, painted.float() - images.float())
+
+
+class _ModulatedConv(nn.Module):
+    """A 3x3 or strided convolution, instance norm, then scale and shift that depend on the code, then ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, embedding: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, 1, bias=False)
+        self.norm = nn.InstanceNorm2d(channels_out)
+        self.modulation = nn.Linear(embedding, 2 * channels_out)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        return F.relu(self.norm(self.conv(x)) * (1 + scale) + shift)
+
+
+class WarpGenerator(nn.Module):
+    """Predict a smooth displacement, a soft mask and a bounded residual: y = (1-m) warp(x) + m clamp(warp(x) + r).
+
+    Three things differ from `ResidualGenerator`, each because the plain way failed (docs/log.md): the code scales and
+    shifts every normalised layer, since instance norm takes out nearly all of a constant input plane; the displacement
+    is predicted at half resolution and sampled up, so that it cannot fold from pixel to pixel; all maps fade to zero at
+    the border (`margin`), so that what is learned is what an editor can paste without a seam. Image sides must be
+    multiples of 4.
+    """
+
+    def __init__(
+        self,
+        image_channels: int,
+        code_size: int,
+        base_channels: int = 32,
+        num_blocks: int = 4,
+        *,
+        max_displacement: float = 0.25,
+        max_residual: float = 0.8,
+        margin: float = 0.1,
+        embedding: int = 64,
+    ) -> None:
+        super().__init__()
+        self.image_channels = image_channels
+        self.max_displacement = max_displacement
+        self.max_residual = max_residual
+        self.margin = margin
+        width = base_channels
+        self.embed = nn.Sequential(
+            nn.Linear(code_size, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
+        )
+        # Two coordinate planes: the faces are aligned, so that a place in the crop is a place in the face.
+        self.down = nn.ModuleList(
+            [
+                _ModulatedConv(image_channels + 2, width, embedding, kernel=4, stride=2),
+                _ModulatedConv(width, 2 * width, embedding, kernel=4, stride=2),
+            ]
+        )
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([_ModulatedConv(2 * width, 2 * width, embedding), nn.Conv2d(2 * width, 2 * width, 3, 1, 1)])
+            for _ in range(num_blocks)
+        )
+        self.up = _ModulatedConv(2 * width, width, embedding)
+        self.fine = _ModulatedConv(width + width, width, embedding)
+        self.to_displacement = nn.Conv2d(width, 2, 3, 1, 1)
+        self.to_mask = nn.Conv2d(width, 1, 3, 1, 1)
+        self.detail = nn.Conv2d(width, width, 3, 1, 1)
+        self.to_residual = nn.Conv2d(width, 4 * image_channels, 3, 1, 1)
+        # Small last layers: the network starts near the identity, but not on it (on it, an L1 cycle loss resists
+        # every change). The mask starts at sigmoid(-1) = 0.27.
+        for layer in (self.to_displacement, self.to_residual, self.to_mask):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.to_mask.bias, -1.0)  # type: ignore[arg-type]
+
+    def maps(
+        self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]
+    ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 1 h w"], Float[Tensor, "n c h w"]]:
+        """Return displacement (units of half the image), mask in [0, 1] and residual, all at the images' size."""
+        height, width = images.shape[-2:]
+        if height % 4 or width % 4:
+            raise ConfigError(f"the warp generator cannot take {width}x{height} images", hint="use multiples of 4")
+        embedding = self.embed(codes)
+        coordinates = sampling_grid(images.new_zeros(1, 2, height, width)).permute(0, 3, 1, 2)
+        x = torch.cat([images, coordinates.to(images.dtype).expand(images.shape[0], -1, -1, -1)], dim=1)
+        half = self.down[0](x, embedding)
+        x = self.down[1](half, embedding)
+        for block in self.blocks:
+            first, second = block.children()
+            x = x + second(first(x, embedding))
+        x = self.up(F.interpolate(x, scale_factor=2.0, mode="nearest"), embedding)
+        x = self.fine(torch.cat([x, half], dim=1), embedding)
+        window = edge_window(height, width, self.margin, images.device)
+        coarse = torch.cat([self.max_displacement * torch.tanh(self.to_displacement(x)), self.to_mask(x)], dim=1)
+        coarse = F.interpolate(coarse.float(), size=(height, width), mode="bilinear", align_corners=False)
+        # The residual has the images' resolution: four values of each half-resolution place are its four pixels. A layer
+        # of its own at full resolution took a quarter of the training step on a CPU.
+        residual = F.pixel_shuffle(self.to_residual(F.relu(self.detail(x))).float(), 2)
+        residual = self.max_residual * torch.tanh(residual)
+        return coarse[:, :2] * window, torch.sigmoid(coarse[:, 2:]) * window, residual
+
+    def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
+        """Return the edit: the displacement, and delta = m (clamp(warp(x) + r) - warp(x))."""
+        displacement, mask, residual = self.maps(images, codes)
+        moved = warp(images, displacement)
+        return Edit(displacement, mask * ((moved + residual).clamp(-1, 1) - moved))
+
+
+class CriticOutput(NamedTuple):
+    """What a critic says of images: realness of each patch, and one vector per further head."""
+
+    realness: Float[Tensor, "n 1 i j"]
+    heads: tuple[Tensor, ...]
+
+
+class PatchCritic(nn.Module):
+    """StarGAN's discriminator: strided 4x4 convolutions, a patch head, and one full-size convolution per further head.
+
+    With 64 channels, 6 layers, 128 px and heads of 7 (classes) and 2 (coordinates) it has GANmut's 44,794,816
+    parameters.
+    """
+
+    def __init__(
+        self,
+        image_channels: int,
+        image_size: int,
+        heads: tuple[int, ...],
+        base_channels: int = 64,
+        num_layers: int = 6,
+        slope: float = 0.01,
+    ) -> None:
+        super().__init__()
+        final_size = image_size // 2**num_layers
+        if final_size < 1:
+            raise ConfigError(
+                f"a critic of {num_layers} layers halves {image_size} px away",
+                hint=f"set critic_layers to {image_size.bit_length() - 1} or less",
+            )
+        layers: list[nn.Module] = []
+        width = image_channels
+        for index in range(num_layers):
+            after = base_channels * 2**index
+            layers += [nn.Conv2d(width, after, 4, 2, 1), nn.LeakyReLU(slope, inplace=True)]
+            width = after
+        self.main = nn.Sequential(*layers)
+        self.realness = nn.Conv2d(width, 1, 3, 1, 1, bias=False)
+        self.heads = nn.ModuleList(nn.Conv2d(width, size, final_size, bias=False) for size in heads)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> CriticOutput:
+        """Judge images of the size that the critic was made for."""
+        features = self.main(images)
+        return CriticOutput(self.realness(features), tuple(head(features)[:, :, 0, 0] for head in self.heads))
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of parameters, frozen or not."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,156 @@
+"""Trained models as files: safetensors with a JSON beside them, found by name, folder or path.
+
+The JSON says everything that a number needs to be trusted: the training command, the data, steps, time, what was
+measured, and the SHA-256 of the tensors, which is checked at every load. Nothing is unpickled. The models that ship with
+the package lie in `mien/weights`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mien.errors import WeightsError
+from mien.methods import METHODS, Method
+from mien.methods.base import config_from_mapping
+from mien.networks import count_parameters
+from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.training import trained_method
+
+FORMAT = 1
+WEIGHTS = Path(__file__).parent / "weights"
+#: What `mien.load()` gives.
+DEFAULT = "ganmut-fer2013"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained method with the description of where it comes from."""
+
+    method: Method
+    """In evaluation mode, on the CPU, without gradients."""
+    name: str
+    """Name of the file or run."""
+    sha256: str
+    """Of the tensors; for a run folder, of its newest checkpoint."""
+    description: Mapping[str, Any]
+    """The JSON beside the tensors; for a run folder, its configuration."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the crops that the method takes, in pixels."""
+        return self.method.config.image_size
+
+    @property
+    def image_channels(self) -> int:
+        """1 for a model of grey images, 3 for RGB."""
+        return self.method.config.image_channels
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that ship with the package."""
+    return sorted(
+        path.stem for path in WEIGHTS.glob("*.json") if "method" in json.loads(path.read_text(encoding="utf-8"))
+    )
+
+
+def load_model(source: str | Path | None = None) -> Model:
+    """Load a model: by the name of a shipped one (the default where none is given), a run folder or a .safetensors file.
+
+    Raises `WeightsError` where nothing is found, the hash does not match, or the tensors are not finite.
+    """
+    source = DEFAULT if source is None else source
+    path = WEIGHTS / f"{source}.safetensors" if str(source) in shipped() else Path(source)
+    if path.is_dir():
+        run = Run.read(path)
+        method, step = trained_method(run)
+        checkpoint = run.path / "checkpoints" / f"step-{step:07d}.safetensors"
+        model = Model(method, path.name, file_sha256(checkpoint), {**run.configuration, "step": step})
+    elif path.is_file():
+        model = _load_file(path)
+    else:
+        raise WeightsError(
+            f"no model `{source}`",
+            hint=f"give a run folder, a .safetensors file, or one of: {', '.join(shipped()) or 'none shipped'}",
+        )
+    broken = [name for name, tensor in model.method.state_dict().items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsError(
+            f"{path} holds values that are not numbers (in {broken[0]}): its training diverged",
+            hint="take an earlier checkpoint of the run, or train again with a lower learning rate",
+        )
+    return model
+
+
+def _load_file(path: Path) -> Model:
+    beside = path.with_suffix(".json")
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path} is no .safetensors file", hint="pickled checkpoints are not read; export the run")
+    if not beside.is_file():
+        raise WeightsError(f"{beside} is missing", hint="the JSON travels with the weights: copy both")
+    try:
+        description = json.loads(beside.read_text(encoding="utf-8"))
+        found, wanted = description["format"], FORMAT
+        if found != wanted:
+            raise WeightsError(f"{beside} has format {found}, this mien reads {wanted}", hint="update mien")
+        kind = METHODS[description["method"]]
+        method = kind(config_from_mapping(kind.Config, description["method_config"]))
+    except (json.JSONDecodeError, KeyError) as error:
+        raise WeightsError(f"{beside} is broken: {error!r}", hint="download or export the model again") from None
+    digest = file_sha256(path)
+    if digest != description["sha256"]:
+        raise WeightsError(
+            f"{path} does not match its hash: it was altered or is damaged", hint="download or export it again"
+        )
+    tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}
+    method.load_state_dict(tensors)
+    return Model(method.eval().requires_grad_(False), path.stem, digest, description)
+
+
+def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
+    """Write a run's model in half precision: averaged generator, axes and critic, and the JSON beside them.
+
+    `out` is the path of the .safetensors file. `facts` (measured numbers, the licence of the data) go into the JSON.
+    """
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"{out} does not end in .safetensors", hint="name the file NAME.safetensors")
+    method, step = trained_method(run)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(out, {name: tensor.half() for name, tensor in method.state_dict().items()})
+    settings = run.configuration
+    stats = run.stats()
+    description = {
+        "format": FORMAT,
+        "method": settings["method"],
+        "method_config": dataclasses.asdict(method.config),
+        "space": method.space().to_json(),
+        "parameters": {name: count_parameters(getattr(method, name)) for name in ("generator", "critic")},
+        "training": {
+            "preset": settings["preset"],
+            "train_config": settings["train_config"],
+            "data": settings["data"],
+            "device": settings.get("device"),
+            "steps": step,
+            "images": step * settings["train_config"]["batch_size"],
+            "seconds": round(training_seconds(stats, settings["train_config"]["batch_size"])),
+        },
+        **(facts or {}),
+        "sha256": file_sha256(out),
+    }
+    write_text(out.with_suffix(".json"), json.dumps(description, indent=2) + "\n")
+    return out
+
+
+def training_seconds(stats: list[dict[str, float]], batch_size: int) -> float:
+    """Add up the time that the logged steps took; pauses between resumed parts do not count."""
+    seconds, before = 0.0, 0.0
+    for line in stats:
+        seconds += (line["step"] - before) * batch_size / line["images_per_second"]
+        before = line["step"]
+    return seconds

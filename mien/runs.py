@@ -1,0 +1,162 @@
+"""The run folder: everything that a training leaves on disk, and the way back into it.
+
+    RUN/
+      config.json                     method, settings, data hash: what the same command must match to resume
+      stats.jsonl                     one line every `log_every` steps
+      samples/step-0001000.png        fixed validation faces, edited
+      checkpoints/step-0001000.*      .safetensors (all tensors) and .json (step, sha256)
+
+Nothing is pickled. A checkpoint is written under another name and renamed, its JSON after it: what has a JSON is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mien.errors import RunError
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is either the old one or the new one, never half."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, atomically."""
+    from safetensors.torch import save_file
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(whole, temporary, metadata=dict(metadata or {}))
+    os.replace(temporary, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file on the CPU; a broken one is a `RunError`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path} is no readable safetensors file: {error}", hint="restore it from a copy") from None
+
+
+class Run:
+    """A run folder; `open` makes one or finds one that the same configuration made."""
+
+    def __init__(self, path: Path, configuration: dict[str, Any]) -> None:
+        self.path = path
+        self.configuration = configuration
+
+    @staticmethod
+    def open(path: Path, configuration: Mapping[str, Any]) -> Run:
+        """Create the folder, or resume it; raises `RunError` where another configuration wrote it."""
+        wanted = json.loads(json.dumps(configuration))
+        file = path / "config.json"
+        if file.exists():
+            found = Run.read(path).configuration
+            different = [key for key in wanted if found.get(key) != wanted[key]]
+            if different:
+                details = "; ".join(_difference(key, found.get(key), wanted[key]) for key in different[:3])
+                raise RunError(
+                    f"{path} was written by another configuration ({details})",
+                    hint="choose another --out, or repeat the first command's settings to resume it",
+                )
+        elif path.exists() and any(path.iterdir()):
+            raise RunError(f"{path} exists and is no run folder", hint="choose an empty or new folder for --out")
+        else:
+            for folder in ("samples", "checkpoints"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps(wanted, indent=2) + "\n")
+        return Run(path, wanted)
+
+    @staticmethod
+    def read(path: Path) -> Run:
+        """Open a run folder that exists."""
+        file = path / "config.json"
+        if not file.exists():
+            raise RunError(f"{path} is no run folder", hint="a run folder holds config.json; `mien train` makes one")
+        try:
+            return Run(path, json.loads(file.read_text(encoding="utf-8")))
+        except json.JSONDecodeError as error:
+            raise RunError(f"{file} is broken: {error}", hint="restore it from a copy") from None
+
+    # --- stats ---------------------------------------------------------------------------------------------------
+
+    @property
+    def stats_path(self) -> Path:
+        """Where the losses are logged."""
+        return self.path / "stats.jsonl"
+
+    def append_stats(self, stats: Mapping[str, float]) -> None:
+        """Append one line of losses."""
+        with self.stats_path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(stats) + "\n")
+
+    def stats(self) -> list[dict[str, float]]:
+        """Read what was logged; a half-written last line, left by a kill, is left out."""
+        lines = []
+        if self.stats_path.exists():
+            for line in self.stats_path.read_text(encoding="utf-8").splitlines():
+                try:
+                    lines.append(json.loads(line))
+                except json.JSONDecodeError:
+                    continue
+        return lines
+
+    def forget_stats_after(self, step: int) -> None:
+        """Drop what was logged after a checkpoint's step, since those steps are taken again."""
+        kept = [line for line in self.stats() if line["step"] <= step]
+        write_text(self.stats_path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, step: int, tensors: Mapping[str, Tensor], keep: int = 2) -> Path:
+        """Write a checkpoint; of the older ones the newest `keep` - 1 stay."""
+        path = self.path / "checkpoints" / f"step-{step:07d}.safetensors"
+        write_tensors(path, tensors)
+        record = {"step": step, "sha256": file_sha256(path)}
+        write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
+        for old in sorted(path.parent.glob("step-*.json"))[:-keep]:
+            old.unlink()
+            old.with_suffix(".safetensors").unlink(missing_ok=True)
+        return path
+
+    def latest_checkpoint(self) -> tuple[int, dict[str, Tensor]] | None:
+        """Read the newest checkpoint; raises `RunError` where its hash does not match."""
+        records = sorted((self.path / "checkpoints").glob("step-*.json"))
+        if not records:
+            return None
+        record = json.loads(records[-1].read_text(encoding="utf-8"))
+        path = records[-1].with_suffix(".safetensors")
+        if not path.exists() or file_sha256(path) != record["sha256"]:
+            raise RunError(
+                f"{path} does not match the hash in {records[-1].name}: it was altered or is damaged",
+                hint=f"delete {records[-1]} to go on from the checkpoint before it",
+            )
+        return int(record["step"]), read_tensors(path)
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    """Name the first value that differs, going into settings."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name in {**found, **wanted}:
+            if found.get(name) != wanted.get(name):
+                return _difference(name, found.get(name), wanted.get(name))
+    return f"{key}: {found} there, {wanted} now"

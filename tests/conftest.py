@@ -1,0 +1,81 @@
+"""What all tests share: shapes in signatures are checked, one thread, real data by environment, a tiny prepared set."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+# The modules whose signatures carry shapes. The numeric tower lets an int stand where a float is declared.
+jaxtyping.install_import_hook(
+    ["mien.networks", "mien.losses", "mien.methods"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
+
+from mien.datasets import Sample  # noqa: E402
+from mien.expressions import BASIC  # noqa: E402
+from mien.methods.ganmut import GANmutConfig  # noqa: E402
+from mien.methods.stargan import StarGANConfig  # noqa: E402
+from mien.prepared import PreparedSet, prepare  # noqa: E402
+
+# Configurations check their values themselves, with errors for people: those errors are what the tests look at.
+for _kind in (GANmutConfig, StarGANConfig):
+    _kind.__init__ = inspect.unwrap(_kind.__init__)
+
+# Sums are bit for bit the same only for the same number of threads.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data (`fer2013/`, `faces-wild/`), or skip the test."""
+    folder = os.environ.get("MIEN_TEST_DATA")
+    if not folder:
+        pytest.skip("MIEN_TEST_DATA is not set: it names a folder that holds fer2013/ and faces-wild/")
+    return Path(folder)
+
+
+def noise_samples(count: int, size: int, colour: bool = False) -> list[Sample]:
+    """Return images of noise, the same ones always: every sixth is for validation, expressions follow one another."""
+    random = np.random.default_rng(7)
+    pixels = random.integers(0, 256, (count, size, size, 3 if colour else 1), np.uint8)
+    pixels = np.broadcast_to(pixels, (count, size, size, 3))
+    return [
+        Sample(f"noise-{i}", lambda i=i: pixels[i], BASIC[i % 7], "validation" if i % 6 == 5 else "train", "noise")
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def make_prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PreparedSet]:
+    """Return a function that prepares samples, by default 84 grey images of noise, 16 px, all seven expressions."""
+
+    def make(samples: list[Sample] | None = None, size: int = 16, channels: int = 1) -> PreparedSet:
+        folder = tmp_path_factory.mktemp("prepared") / "set"
+        rows = noise_samples(84, size, channels == 3) if samples is None else samples
+        return prepare(rows, folder, dataset="noise", size=size, channels=channels)  # pyright: ignore[reportArgumentType]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(make_prepared: Callable[..., PreparedSet]) -> PreparedSet:
+    """Return the default set of `make_prepared`."""
+    return make_prepared()
+
+
+@pytest.fixture
+def tiny_ganmut() -> GANmutConfig:
+    """Return GANmut small enough for a step in a few milliseconds, with every loss term switched on."""
+    return GANmutConfig(
+        image_size=16, image_channels=1, generator="warp", generator_channels=8, generator_blocks=1,
+        critic_channels=8, critic_layers=2, critic_steps=2, num_free_codes=2, axes="spread", penalty="r1",
+        penalty_interval=2, adversarial="non-saturating", lambda_bend=1.0, lambda_fold=1.0, lambda_mask=1.0,
+        learning_rate=1e-3,
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""Losses against numbers worked out by hand; the critics are linear or quadratic, so that their gradients are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from mien.losses import (
+    bending,
+    critic_adversarial,
+    cross_entropy,
+    folding,
+    generator_adversarial,
+    gradient_penalty,
+    r1_penalty,
+)
+
+LN3 = math.log(3.0)  # sigmoid(ln 3) = 3/4, sigmoid(-ln 3) = 1/4
+
+
+def patches(*values: float) -> Tensor:
+    """Return one image's patch scores, (1, 1, 1, count), in float64."""
+    return torch.tensor(values, dtype=torch.float64).reshape(1, 1, 1, -1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "critic", "generator"),
+    [
+        # real 1, 3 and fake -2, 6: E[D(fake)] - E[D(real)] = 2 - 2; generator -E[D(fake)] = -2.
+        ("wasserstein", 0.0, -2.0),
+        # -log s(1), -log s(3) and -log(1 - s(-2)), -log(1 - s(6)), each pair averaged; generator log(1 - s(fake)).
+        ("log", (0.3132616875 + 0.0485873516) / 2 + (0.1269280110 + 6.0024756851) / 2, -(0.1269280110 + 6.0024756851) / 2),
+        # The same critic; generator -log s(-2), -log s(6).
+        ("non-saturating", 3.2456263676, (2.1269280110 + 0.0024756851) / 2),
+    ],
+)  # fmt: skip
+def test_adversarial_losses(kind: str, critic: float, generator: float) -> None:
+    real, fake = patches(1, 3), patches(-2, 6)
+    assert critic_adversarial(kind, real, fake).item() == pytest.approx(critic, abs=1e-6)
+    assert generator_adversarial(kind, fake).item() == pytest.approx(generator, abs=1e-6)
+
+
+def test_logarithmic_loss_is_the_papers_value_of_probabilities() -> None:
+    real, fake = patches(LN3, LN3), patches(-LN3, LN3)
+    paper = math.log(3 / 4) + (math.log(3 / 4) + math.log(1 / 4)) / 2
+    assert critic_adversarial("log", real, fake).item() == pytest.approx(-paper, abs=1e-6)
+    assert generator_adversarial("log", fake).item() == pytest.approx((math.log(3 / 4) + math.log(1 / 4)) / 2, abs=1e-6)
+
+
+def test_non_saturating_loss_has_a_gradient_where_the_logarithmic_one_is_flat() -> None:
+    for kind, slope in (("log", -math.exp(-20.0)), ("non-saturating", -1.0)):
+        fake = torch.tensor([[-20.0]], requires_grad=True)
+        generator_adversarial(kind, fake).backward()  # pyright: ignore[reportArgumentType]
+        assert fake.grad is not None
+        assert fake.grad.item() == pytest.approx(slope, rel=1e-3)
+
+
+def two_patches(images: Tensor) -> Tensor:
+    """Score two patches, 3 a and 4 b, of an image of two pixels a, b: the gradient of their sum is (3, 4), of norm 5."""
+    return images * torch.tensor([3.0, 4.0])
+
+
+@pytest.mark.parametrize(("reduction", "norm"), [("sum", 5.0), ("mean", 2.5)])
+def test_penalties_of_a_linear_critic(reduction: str, norm: float) -> None:
+    real, fake = torch.randn(6, 1, 1, 2), torch.randn(6, 1, 1, 2)
+    assert gradient_penalty(two_patches, real, fake, reduction).item() == pytest.approx((norm - 1) ** 2)
+    assert r1_penalty(two_patches, real, reduction).item() == pytest.approx(norm**2 / 2)
+
+
+def test_penalties_of_a_quadratic_critic() -> None:
+    """D(x) = |x|^2 / 2 has the gradient x: images of norm 5 and 13 are known by their norms."""
+    images = torch.tensor([[3.0, 4.0], [5.0, 12.0]]).reshape(2, 1, 1, 2)
+    assert r1_penalty(lambda x: x.square() / 2, images).item() == pytest.approx((25 + 169) / 2 / 2)
+    assert gradient_penalty(lambda x: x.square() / 2, images, images).item() == pytest.approx((16 + 144) / 2)
+
+
+def test_gradient_penalty_is_taken_evenly_between_real_and_fake() -> None:
+    """Between 1 and 0 the gradient of x^2 / 2 is u ~ U[0, 1], so the penalty is E[(u - 1)^2] = 1/3."""
+    torch.manual_seed(0)
+    real, fake = torch.ones(40_000, 1, 1, 1), torch.zeros(40_000, 1, 1, 1)
+    assert gradient_penalty(lambda x: x.square() / 2, real, fake).item() == pytest.approx(1 / 3, abs=0.005)
+
+
+def test_penalties_teach_the_critic_and_not_the_generator() -> None:
+    """For D(x) = a x, R1 is a^2 / 2 with the slope a, and the gradient penalty (a - 1)^2 with the slope 2 (a - 1)."""
+    slope = torch.tensor(3.0, requires_grad=True)
+    real, fake = torch.randn(4, 1, 1, 1), torch.randn(4, 1, 1, 1, requires_grad=True)
+    r1_penalty(lambda x: slope * x, real).backward()
+    assert slope.grad is not None
+    assert slope.grad.item() == pytest.approx(3.0)
+    slope.grad = None
+    gradient_penalty(lambda x: slope * x, real, fake).backward()
+    assert slope.grad is not None
+    assert slope.grad.item() == pytest.approx(4.0)
+    assert fake.grad is None
+
+
+def test_gradient_penalty_of_a_flat_critic_is_one_and_its_slope_is_finite() -> None:
+    slope = torch.tensor(0.0, requires_grad=True)
+    penalty = gradient_penalty(lambda x: slope * x, torch.randn(4, 1, 1, 1), torch.randn(4, 1, 1, 1))
+    penalty.backward()
+    assert penalty.item() == pytest.approx(1.0, abs=1e-5)
+    assert slope.grad is not None
+    assert torch.isfinite(slope.grad)
+
+
+def test_penalties_stay_in_float32_under_autocast() -> None:
+    weight = torch.full((1, 1, 1, 1), 1 / 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        penalty = r1_penalty(lambda x: torch.nn.functional.conv2d(x, weight), torch.randn(2, 1, 1, 1))
+    assert penalty.item() == pytest.approx(1 / 18, rel=1e-6)  # bfloat16 would be 0.3 % off
+
+
+def test_cross_entropy_to_classes_and_to_votes() -> None:
+    logits = torch.tensor([[0.0, LN3], [LN3, 0.0]], dtype=torch.float64)  # (1/4, 3/4) and (3/4, 1/4)
+    assert cross_entropy(logits, torch.tensor([1, 1])).item() == pytest.approx((-math.log(3 / 4) - math.log(1 / 4)) / 2)
+    votes = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
+    by_hand = (-0.5 * math.log(1 / 4) - 0.5 * math.log(3 / 4) - math.log(3 / 4)) / 2
+    assert cross_entropy(logits, votes).item() == pytest.approx(by_hand)
+
+
+def field(size: int, dx: Tensor | float, dy: Tensor | float) -> Tensor:
+    """Return a displacement, (1, 2, size, size), from pixels to units of half the image."""
+    result = torch.zeros(1, 2, size, size)
+    result[0, 0], result[0, 1] = torch.as_tensor(dx) / (size / 2), torch.as_tensor(dy) / (size / 2)
+    return result
+
+
+def test_bending_is_zero_for_affine_movements() -> None:
+    row, column = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
+    affine = field(12, 0.3 * column - 0.2 * row + 1, 0.1 * column + 0.4 * row - 2)
+    assert bending(affine).item() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_bending_of_a_parabola_at_any_resolution() -> None:
+    """dx = a i^2 pixels has the second difference 2a along x, in one of two components: (2a)^2 / 2."""
+    for size in (12, 24):
+        column = torch.arange(float(size)).expand(size, size)
+        assert bending(field(size, 0.05 * column.square(), 0.0)).item() == pytest.approx(0.1**2 / 2, rel=1e-3)
+        assert bending(field(size, 0.0, 0.05 * column.T.square())).item() == pytest.approx(0.1**2 / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("x_scale", "y_scale", "shear", "determinant"),
+    [
+        (0.0, 0.0, 0.0, 1.0),  # at rest
+        (-0.9, 0.0, 0.0, 0.1),  # squeezed to a tenth
+        (-1.5, 0.0, 0.0, -0.5),  # turned over
+        (-1.5, -1.5, 0.0, 0.25),  # turned by 180 degrees, and shrunk: no fold
+        (0.0, 0.0, 1.2, 1.0 - 1.2 * 1.2),  # sheared both ways
+    ],
+)
+def test_folding_of_linear_maps(x_scale: float, y_scale: float, shear: float, determinant: float) -> None:
+    row, column = torch.meshgrid(torch.arange(10.0), torch.arange(10.0), indexing="ij")
+    displacement = field(10, x_scale * column + shear * row, y_scale * row + shear * column)
+    assert folding(displacement).item() == pytest.approx(max(0.0, 0.2 - determinant), abs=1e-5)
+    assert folding(displacement, least_area=0.0).item() == pytest.approx(max(0.0, -determinant), abs=1e-5)
+
+
+def test_folding_counts_only_the_pixels_that_fold() -> None:
+    """A step back by 3 pixels between two columns of 9 gaps: one gap has the determinant 1 - 3, the others 1."""
+    step = torch.where(torch.arange(10) < 5, 0.0, -3.0).expand(10, 10)
+    assert folding(field(10, step, 0.0)).item() == pytest.approx((0.2 + 2.0) / 9, abs=1e-5)
