@@ -91,6 +91,18 @@ def bending(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, ""]:
     return along_x.square().mean() + along_y.square().mean()
 
 
+def stretching(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, ""]:
+    """Return the mean squared first difference: how much lengths change, squared, whatever the resolution.
+
+    Small for a mouth corner that moves; large for a head that is made wider, which is the short way to look happy.
+    """
+    field = displacement.float()
+    height, width = field.shape[-2:]
+    along_x = (field[..., :, 1:] - field[..., :, :-1]) * (width / 2)
+    along_y = (field[..., 1:, :] - field[..., :-1, :]) * (height / 2)
+    return along_x.square().sum(1).mean() + along_y.square().sum(1).mean()
+
+
 def folding(displacement: Float[Tensor, "n 2 h w"], least_area: float = 0.2) -> Float[Tensor, ""]:
     """Return how far pixels shrink below `least_area` of themselves, or turn over: E[max(0, least - det J)].
 

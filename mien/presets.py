@@ -53,9 +53,10 @@ _OURS: Mapping[str, Any] = {
     "lambda_rec": 2.0,
     "rec_share": 0.75,
     "rec_ramp_steps": 1500,
-    "lambda_bend": 1.0,
+    "lambda_bend": 0.5,
+    "lambda_stretch": 0.4,
     "lambda_fold": 10.0,
-    "lambda_mask": 1.0,
+    "lambda_mask": 2.5,
     "learning_rate": 4e-4,
     "betas": (0.5, 0.99),
 }
@@ -66,7 +67,7 @@ PRESETS: dict[str, Preset] = {
         promise="the paper gives pictures and no number; ours is not measured yet",
         method="stargan",
         method_settings={},
-        train_settings={"steps": 930_000, "batch_size": 8, "augmentation": False, "checkpoint_every": 2000},
+        train_settings={"steps": 960_400, "batch_size": 8, "augmentation": False, "checkpoint_every": 2000},
     ),
     "ganmut-fer2013": Preset(
         summary="GANmut on FER2013, 7 expressions, 64 px, with what pays; for a GPU",

@@ -101,15 +101,21 @@ def _load_file(path: Path) -> Model:
             raise WeightsError(f"{beside} has format {found}, this mien reads {wanted}", hint="update mien")
         kind = METHODS[description["method"]]
         method = kind(config_from_mapping(kind.Config, description["method_config"]))
-    except (json.JSONDecodeError, KeyError) as error:
+        wanted_hash = description["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{beside} is broken: {error!r}", hint="download or export the model again") from None
     digest = file_sha256(path)
-    if digest != description["sha256"]:
+    if digest != wanted_hash:
         raise WeightsError(
             f"{path} does not match its hash: it was altered or is damaged", hint="download or export it again"
         )
     tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}
-    method.load_state_dict(tensors)
+    try:
+        method.load_state_dict(tensors)
+    except RuntimeError:  # its message lists every tensor
+        raise WeightsError(
+            f"{path} holds other tensors than {beside.name} describes", hint="copy both files from the same export"
+        ) from None
     return Model(method.eval().requires_grad_(False), path.stem, digest, description)
 
 

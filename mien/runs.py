@@ -29,9 +29,13 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that it is either the old one or the new one, never half."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
@@ -40,7 +44,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write tensors as safetensors, atomically."""
     from safetensors.torch import save_file
 
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = _temporary(path)
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     save_file(whole, temporary, metadata=dict(metadata or {}))
     os.replace(temporary, path)
@@ -78,12 +82,15 @@ class Run:
                     f"{path} was written by another configuration ({details})",
                     hint="choose another --out, or repeat the first command's settings to resume it",
                 )
-        elif path.exists() and any(path.iterdir()):
+        elif path.exists() and not (
+            path.is_dir() and {entry.name for entry in path.iterdir()} <= {_temporary(file).name}
+        ):
             raise RunError(f"{path} exists and is no run folder", hint="choose an empty or new folder for --out")
         else:
-            for folder in ("samples", "checkpoints"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(wanted, indent=2) + "\n")
+        for folder in ("samples", "checkpoints"):  # after the configuration: a kill between the two leaves a run folder
+            (path / folder).mkdir(exist_ok=True)
         return Run(path, wanted)
 
     @staticmethod
@@ -143,14 +150,18 @@ class Run:
         records = sorted((self.path / "checkpoints").glob("step-*.json"))
         if not records:
             return None
-        record = json.loads(records[-1].read_text(encoding="utf-8"))
         path = records[-1].with_suffix(".safetensors")
-        if not path.exists() or file_sha256(path) != record["sha256"]:
+        try:
+            record = json.loads(records[-1].read_text(encoding="utf-8"))
+            step, wanted = int(record["step"]), record["sha256"]
+        except (ValueError, KeyError, TypeError):
+            step, wanted = 0, None
+        if not path.exists() or file_sha256(path) != wanted:
             raise RunError(
                 f"{path} does not match the hash in {records[-1].name}: it was altered or is damaged",
                 hint=f"delete {records[-1]} to go on from the checkpoint before it",
             )
-        return int(record["step"]), read_tensors(path)
+        return step, read_tensors(path)
 
 
 def _difference(key: str, found: Any, wanted: Any) -> str:

@@ -160,7 +160,7 @@ class DiscSpace:
             if _known(name, self.expressions) != 0:
                 total += share * np.array([math.cos(self.angle(name)), math.sin(self.angle(name))])
         outward = sum(share for name, share in condition.shares if name != NEUTRAL)
-        if outward and np.hypot(*total) < _SHORTEST_SUM * outward:
+        if outward and math.hypot(total[0], total[1]) < _SHORTEST_SUM * outward:
             names = " and ".join(name for name, _ in condition.shares)
             raise ConditionError(
                 f"{names} lie opposite each other on this disc and cancel out",

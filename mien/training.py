@@ -100,7 +100,8 @@ class Average:
     def update(self, step: int) -> None:
         """Move the average towards the parameters; faster at first, so that it forgets how they were initialised."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.tensors.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+        for name, tensor in self.tensors.items():
+            tensor.lerp_(self.parameters[name], 1 - decay)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -276,16 +277,21 @@ def _loop(
         if trainer.average:
             trainer.average.update(step)
         done = step + 1
-        if done % config.log_every == 0 or done == config.steps:
+        saves = done % config.checkpoint_every == 0 or done == config.steps
+        # Every checkpoint ends a line of losses: so a resumed run logs the same lines, and none is kept of broken losses.
+        if done % config.log_every == 0 or saves:
             losses = {name: float(total) / counts[name] for name, total in sums.items()}
             elapsed = time.perf_counter() - since
             _log(run, config, done, losses, (done - last) * config.batch_size / elapsed, report)
-            sums.clear(), counts.clear()
+            sums.clear()
+            counts.clear()
             since, last = time.perf_counter(), done
         if done % config.sample_every == 0 or done == config.steps:
             _write_samples(run, trainer, faces, done)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            run.save_checkpoint(done, trainer.state())
+        if saves:
+            tensors = trainer.state()
+            _check_finite(done, [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()])
+            run.save_checkpoint(done, tensors)
 
 
 def _log(
@@ -296,14 +302,18 @@ def _log(
     rate: float,
     report: Callable[[Progress], None],
 ) -> None:
-    bad = [name for name, value in losses.items() if not math.isfinite(value)]
-    if bad:
-        raise RunError(
-            f"training diverged before step {done}: {', '.join(bad)} is not finite",
-            hint="lower learning_rate or set penalty=r1; the last checkpoint is whole",
-        )
+    _check_finite(done, [name for name, value in losses.items() if not math.isfinite(value)])
     run.append_stats({"step": done, **losses, "images_per_second": rate})
     report(Progress(done, config.steps, rate, losses))
+
+
+def _check_finite(done: int, broken: list[str]) -> None:
+    """Raise `RunError` with the first names of what is broken, if anything is."""
+    if broken:
+        raise RunError(
+            f"training diverged before step {done}: {', '.join(broken[:3])} is not finite",
+            hint="lower learning_rate or set penalty=r1; the last checkpoint is whole",
+        )
 
 
 def _sample_faces(
@@ -317,7 +327,7 @@ def _sample_faces(
     rounds = [rows[prepared.labels[rows] == VOCABULARY.index(name)] for name in expressions]
     order = [int(group[i]) for i in range(count) for group in rounds if i < len(group)]
     chosen = sorted(order[:count])
-    batches = Batches(prepared, expressions, split=split, batch_size=1, **settings)
+    batches = Batches(prepared, expressions, split=split, batch_size=1, resident_bytes=0, **settings)
     raw = torch.from_numpy(np.ascontiguousarray(prepared.images(np.array(chosen)))).to(settings["device"])
     return batches.fit(raw.permute(0, 3, 1, 2))
 

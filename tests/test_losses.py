@@ -16,6 +16,7 @@ from mien.losses import (
     generator_adversarial,
     gradient_penalty,
     r1_penalty,
+    stretching,
 )
 
 LN3 = math.log(3.0)  # sigmoid(ln 3) = 3/4, sigmoid(-ln 3) = 1/4
@@ -141,6 +142,14 @@ def test_bending_of_a_parabola_at_any_resolution() -> None:
         column = torch.arange(float(size)).expand(size, size)
         assert bending(field(size, 0.05 * column.square(), 0.0)).item() == pytest.approx(0.1**2 / 2, rel=1e-3)
         assert bending(field(size, 0.0, 0.05 * column.T.square())).item() == pytest.approx(0.1**2 / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [12, 24])
+def test_stretching_of_a_linear_map_is_the_sum_of_its_squared_slopes(size: int) -> None:
+    row, column = torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="ij")
+    assert stretching(field(size, 3.0, -2.0)).item() == pytest.approx(0.0, abs=1e-9)  # all move together
+    displacement = field(size, 0.3 * column - 0.2 * row, 0.1 * column + 0.4 * row)
+    assert stretching(displacement).item() == pytest.approx(0.09 + 0.04 + 0.01 + 0.16, rel=1e-4)
 
 
 @pytest.mark.parametrize(

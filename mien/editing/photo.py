@@ -175,7 +175,8 @@ def _name(photo: Photo | np.ndarray | str | Path) -> str:
 
 def _faded(edit: Edit) -> Edit:
     """Let an edit fade to nothing at the border of its crop; the warp generator's edits do so by themselves."""
-    window = edge_window(*edit.delta.shape[-2:], _FADE, edit.delta.device)
+    height, width = edit.delta.shape[-2:]
+    window = edge_window(height, width, _FADE, edit.delta.device)
     return Edit(edit.displacement * window, edit.delta * window)
 
 

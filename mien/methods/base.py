@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -17,7 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
-from mien.networks import Edit
+from mien.losses import bending, folding, gradient_penalty, r1_penalty, stretching
+from mien.networks import Edit, PatchCritic
 from mien.spaces import Space
 
 
@@ -88,6 +90,31 @@ def draw_part(count: int, share: float, device: torch.device) -> Int[Tensor, " m
     return torch.randperm(count, device=device)[: max(1, round(share * count))]
 
 
+def critic_penalty(config: Any, critic: PatchCritic, real: Tensor, fake: Tensor, step: int) -> dict[str, Tensor]:
+    """Return the weighted penalty on the critic's gradient, where one is set and due at this step."""
+    if config.penalty == "none" or step % config.penalty_interval:
+        return {}
+    weight = config.lambda_penalty * config.penalty_interval
+
+    def realness(images: Tensor) -> Tensor:
+        return critic(images).realness
+
+    if config.penalty == "gradient":
+        return {"penalty": weight * gradient_penalty(realness, real, fake, config.penalty_patches)}
+    return {"penalty": weight * r1_penalty(realness, real, config.penalty_patches)}
+
+
+def warp_terms(config: Any, edit: Edit) -> dict[str, Tensor]:
+    """Return the weighted terms that keep a warp generator's edits regular; those of weight zero are left out."""
+    terms = {
+        "bend": (config.lambda_bend, lambda: bending(edit.displacement)),
+        "stretch": (config.lambda_stretch, lambda: stretching(edit.displacement)),
+        "fold": (config.lambda_fold, lambda: folding(edit.displacement)),
+        "mask": (config.lambda_mask, lambda: edit.delta.abs().mean()),
+    }
+    return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
+
+
 class frozen:
     """Keep a network's parameters out of the graphs that are built inside the block, which saves their gradients."""
 
@@ -127,7 +154,9 @@ def config_from_mapping(kind: type, values: Mapping[str, Any]) -> Any:
     converted = {}
     for name, value in values.items():
         if name not in fields:
-            raise ConfigError(f"unknown setting `{name}`", hint="known: " + ", ".join(sorted(fields)))
+            near = difflib.get_close_matches(name, fields, n=1)
+            guess = f"did you mean `{near[0]}`? " if near else ""
+            raise ConfigError(f"unknown setting `{name}`", hint=f"{guess}known: {', '.join(sorted(fields))}")
         converted[name] = _convert(name, value, hints[name])
     return kind(**converted)
 
@@ -146,6 +175,6 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         if hint is int and float(value) != int(float(value)):
             raise ValueError
         return int(float(value)) if hint is int else float(value) if hint is float else str(value).strip()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         wanted = getattr(hint, "__name__", str(hint))
         raise ConfigError(f"{name}={value!r} is not a {wanted}", hint=f"give {name} as a {wanted}") from None

@@ -31,15 +31,22 @@ from mien.expressions import BASIC, NEUTRAL, parse_expression
 from mien.losses import (
     Adversarial,
     PatchReduction,
-    bending,
     critic_adversarial,
     cross_entropy,
-    folding,
     generator_adversarial,
-    gradient_penalty,
-    r1_penalty,
 )
-from mien.methods.base import Batch, Method, Reading, check_choices, draw_part, draw_targets, frozen, require
+from mien.methods.base import (
+    Batch,
+    Method,
+    Reading,
+    check_choices,
+    critic_penalty,
+    draw_part,
+    draw_targets,
+    frozen,
+    require,
+    warp_terms,
+)
 from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, apply_edit
 from mien.spaces import DiscSpace
 
@@ -108,6 +115,8 @@ class GANmutConfig:
     """Steps over which the reconstruction weight rises from 0; a near-identity generator never moves without it."""
     lambda_bend: float = 0.0
     """Weight of the displacement's bending energy (warp generator)."""
+    lambda_stretch: float = 0.0
+    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
     lambda_fold: float = 0.0
     """Weight of the displacement's folds (warp generator)."""
     lambda_mask: float = 0.0
@@ -124,7 +133,9 @@ class GANmutConfig:
         require(names[0] == NEUTRAL, "expressions", self.expressions, "neutral first: it is the centre of the disc")
         object.__setattr__(self, "expressions", names)
         require(self.image_channels in (1, 3), "image_channels", self.image_channels, "1 (grey) or 3 (RGB)")
-        require(self.image_size % 4 == 0 and self.image_size > 0, "image_size", self.image_size, "a multiple of 4")
+        require(
+            self.image_size % 4 == 0 and self.image_size >= 8, "image_size", self.image_size, "a multiple of 4, from 8"
+        )
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(self.noise >= 0, "noise", self.noise, "0 or more")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
@@ -269,17 +280,7 @@ class GANmut(Method):
             "cls": config.lambda_cls * self.equation_4(real, batch),
             "info": config.lambda_info_critic * self.equation_5(fake, codes.detach()),
         }
-        if config.penalty != "none" and step % config.penalty_interval == 0:
-            weight = config.lambda_penalty * config.penalty_interval
-
-            def realness(images: Tensor) -> Tensor:
-                return self.critic(images).realness
-
-            if config.penalty == "gradient":
-                terms["penalty"] = weight * gradient_penalty(realness, batch.images, edited, config.penalty_patches)
-            else:
-                terms["penalty"] = weight * r1_penalty(realness, batch.images, config.penalty_patches)
-        return terms
+        return terms | critic_penalty(config, self.critic, batch.images, edited, step)
 
     def equation_9(
         self, batch: Batch, edit: Edit, edited: Tensor, codes: Float[Tensor, "n 2"], draw: Draw, step: int
@@ -296,13 +297,7 @@ class GANmut(Method):
             "rho": config.lambda_rho * self.equation_6(fake, draw),
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
-        if config.lambda_bend:
-            terms["bend"] = config.lambda_bend * bending(edit.displacement)
-        if config.lambda_fold:
-            terms["fold"] = config.lambda_fold * folding(edit.displacement)
-        if config.lambda_mask:
-            terms["mask"] = config.lambda_mask * edit.delta.abs().mean()
-        return terms
+        return terms | warp_terms(config, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

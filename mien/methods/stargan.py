@@ -30,15 +30,22 @@ from mien.expressions import parse_expression
 from mien.losses import (
     Adversarial,
     PatchReduction,
-    bending,
     critic_adversarial,
     cross_entropy,
-    folding,
     generator_adversarial,
-    gradient_penalty,
-    r1_penalty,
 )
-from mien.methods.base import Batch, Method, Reading, check_choices, draw_part, draw_targets, frozen, require
+from mien.methods.base import (
+    Batch,
+    Method,
+    Reading,
+    check_choices,
+    critic_penalty,
+    draw_part,
+    draw_targets,
+    frozen,
+    require,
+    warp_terms,
+)
 from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, apply_edit
 from mien.spaces import LabelSpace
 
@@ -89,6 +96,8 @@ class StarGANConfig:
     """Steps over which the reconstruction weight rises from 0; a near-identity generator never moves without it."""
     lambda_bend: float = 0.0
     """Weight of the displacement's bending energy (warp generator)."""
+    lambda_stretch: float = 0.0
+    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
     lambda_fold: float = 0.0
     """Weight of the displacement's folds (warp generator)."""
     lambda_mask: float = 0.0
@@ -104,7 +113,9 @@ class StarGANConfig:
         require(len(set(names)) == len(names) >= 2, "expressions", self.expressions, "two or more different names")
         object.__setattr__(self, "expressions", names)
         require(self.image_channels in (1, 3), "image_channels", self.image_channels, "1 (grey) or 3 (RGB)")
-        require(self.image_size % 4 == 0 and self.image_size > 0, "image_size", self.image_size, "a multiple of 4")
+        require(
+            self.image_size % 4 == 0 and self.image_size >= 8, "image_size", self.image_size, "a multiple of 4, from 8"
+        )
         for name in ("critic_steps", "penalty_interval", "critic_layers", "generator_channels", "generator_blocks"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         require(0 < self.rec_share <= 1, "rec_share", self.rec_share, "above 0 and at most 1")
@@ -183,30 +194,14 @@ class StarGAN(Method):
             "cls": config.lambda_cls * self.equation_3(fake, targets),
             "rec": config.lambda_rec * ramp * self.equation_4(batch, edited),
         }
-        if config.lambda_bend:
-            terms["bend"] = config.lambda_bend * bending(edit.displacement)
-        if config.lambda_fold:
-            terms["fold"] = config.lambda_fold * folding(edit.displacement)
-        if config.lambda_mask:
-            terms["mask"] = config.lambda_mask * edit.delta.abs().mean()
-        return terms
+        return terms | warp_terms(config, edit)
 
     def equation_6(self, batch: Batch, edited: Float[Tensor, "n c h w"], step: int) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r, and the penalty where one is set."""
         config = self.config
         real, fake = self.critic(batch.images), self.critic(edited.detach())
         terms = {"adv": self.equation_1(real, fake), "cls": config.lambda_cls * self.equation_2(real, batch)}
-        if config.penalty != "none" and step % config.penalty_interval == 0:
-            weight = config.lambda_penalty * config.penalty_interval
-
-            def realness(images: Tensor) -> Tensor:
-                return self.critic(images).realness
-
-            if config.penalty == "gradient":
-                terms["penalty"] = weight * gradient_penalty(realness, batch.images, edited, config.penalty_patches)
-            else:
-                terms["penalty"] = weight * r1_penalty(realness, batch.images, config.penalty_patches)
-        return terms
+        return terms | critic_penalty(config, self.critic, batch.images, edited, step)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

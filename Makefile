@@ -1,0 +1,68 @@
+# Everything that is done with this repository, for people and for CI alike. `make` lists it.
+#
+#   PYTHON=python3.12      the interpreter of the virtual environment; otherwise the first that fits of CANDIDATES
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#                          an index that is searched too, here for PyTorch without the gigabytes of CUDA
+#   PYTEST_ARGS="-k faces" passed on to pytest
+
+BIN := .venv/bin
+STAMP := .venv/installed
+# 3.11 comes first because constraints.txt was resolved and tested with it.
+CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
+# Twice quiet: errors only; what happens is told in one line for each step.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+PHOTO := assets/astronaut.png
+PICTURES := out/astronaut-surprise.png out/astronaut-gamut.png out/astronaut-sweep.png
+
+.NOTPARALLEL:
+.PHONY: help demo install test lint check docs clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+demo: install ## install, then edit a portrait; the pictures lie in out/
+	$(BIN)/mien edit $(PHOTO) --expression surprise --intensity 0.9 -o out/astronaut-surprise.png
+	$(BIN)/mien gamut $(PHOTO) -o out/astronaut-gamut.png
+	$(BIN)/mien sweep $(PHOTO) -o out/astronaut-sweep.png
+	@echo "one portrait edited, the whole disc, every expression at five intensities:"
+	@printf '  %s\n' $(PICTURES)
+
+install: $(STAMP) ## make .venv with the package, what trains it and what checks it
+
+test: install ## run the tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install ## run the quick checks: style, layers, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	@if command -v node >/dev/null; then echo $(BIN)/pyright; $(BIN)/pyright; \
+	else echo "pyright skipped: it needs node on the PATH"; fi
+
+check: lint test ## run all that CI runs
+
+docs: install ## write docs/cli.md anew from the commands
+	$(BIN)/python scripts/write_cli_reference.py
+
+clean: ## remove .venv, caches and the demo's pictures, never data or runs
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis $(PICTURES)
+
+# The file pip is the last thing that venv writes: without it an interrupted venv is made again.
+$(BIN)/pip:
+	@for python in $(CANDIDATES); do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "making .venv with $$("$$python" --version)"; \
+			exec "$$python" -m venv .venv; \
+		fi; \
+	done; \
+	echo "no Python 3.11 or newer with venv found (tried: $(CANDIDATES))" >&2; \
+	echo "hint: install one (Debian, Ubuntu: python3-venv too), or name it: make PYTHON=/path/to/python3.11 demo" >&2; \
+	exit 1
+
+# torch comes first and alone, so that the long download has its own line.
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "installing torch into .venv (the long step: minutes where it must be downloaded)"
+	@$(PIP_INSTALL) $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch
+	@echo "installing mien and its tools"
+	@$(PIP_INSTALL) --editable '.[train,dev]'
+	@touch $@

@@ -1,0 +1,181 @@
+"""The editor against what must hold whatever the model is: it touches what it should and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mien
+from mien.editing import Editor, Rendering
+from mien.editing.figures import gamut_figure, sweep_figure
+from mien.editing.photo import choose
+from mien.errors import ConditionError, FaceError
+from mien.images import read_photo
+from mien.methods import GANmut, StarGAN
+from mien.methods.ganmut import GANmutConfig
+from mien.methods.stargan import StarGANConfig
+from mien.networks import Edit
+from mien.pretrained import Model
+from mien.spaces import Condition
+
+PORTRAIT = "assets/astronaut.png"
+
+
+def small_model(generator: str = "warp", channels: int = 1, method: str = "ganmut") -> Model:
+    """An untrained model whose edits are visible: its weights are drawn larger than training starts with."""
+    torch.manual_seed(0)
+    settings = {
+        "image_size": 32, "image_channels": channels, "generator": generator, "generator_channels": 8,
+        "generator_blocks": 1, "critic_channels": 8, "critic_layers": 3,
+    }  # fmt: skip
+    if method == "ganmut":
+        built = GANmut(GANmutConfig(**settings, axes="spread"))
+    else:
+        built = StarGAN(StarGANConfig(**settings))
+    if generator == "warp":
+        torch.nn.init.normal_(built.generator.to_displacement.weight, std=0.3)
+        torch.nn.init.normal_(built.generator.to_residual.weight, std=0.3)
+    return Model(built.eval().requires_grad_(False), "untrained", "0" * 64, {})
+
+
+@pytest.fixture(scope="module")
+def editor() -> Editor:
+    return Editor(small_model())
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return read_photo(PORTRAIT)
+
+
+@pytest.fixture(scope="module")
+def face(editor, photo):
+    return editor.find(photo)[0]
+
+
+def still(face, size: int = 32) -> Rendering:
+    return Rendering(face, Condition.named("neutral"), Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 1, size, size)))
+
+
+def test_an_edit_of_zero_returns_the_photo_to_the_bit(editor, photo, face):
+    assert np.array_equal(editor.paste(photo, [still(face)]), photo.pixels)
+
+
+@pytest.mark.parametrize("generator", ["warp", "residual"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_outside_the_crop_are_untouched(photo, generator, channels):
+    editor = Editor(small_model(generator, channels))
+    face = editor.find(photo)[0]
+    edited = editor.paste(photo, editor.render(face, [Condition.named("happy", 1.0)]))
+    height, width = photo.pixels.shape[:2]
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    place = face.alignment.to_crop(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(height, width, 2)
+    outside = ((place <= 0) | (place >= 1)).any(axis=-1)
+    assert 0.5 < outside.mean() < 1
+    assert np.array_equal(edited[outside], photo.pixels[outside])
+    assert (edited[~outside] != photo.pixels[~outside]).mean() > 0.2
+    assert edited.shape == photo.pixels.shape and edited.dtype == np.uint8
+
+
+def test_a_displacement_moves_pixels_of_the_photo_by_what_it_says(editor, photo, face):
+    """Half the crop's side times the displacement is the distance in photo pixels, along the crop's axes."""
+    shift = 0.1
+    field = torch.zeros(1, 2, 32, 32)
+    field[:, 0] = shift
+    moved = editor.paste(photo, [Rendering(face, Condition.named("happy"), Edit(field, torch.zeros(1, 1, 32, 32)))])
+    centre = face.alignment.to_photo(np.array([[0.5, 0.5]]))[0]
+    expected = face.alignment.inverse[:, :2] @ np.array([shift / 2, 0.0])
+    x, y = np.round(centre - 0.5).astype(int)
+    yy, xx = np.mgrid[y - 8 : y + 9, x - 8 : x + 9]
+    # Independent truth: bicubic resampling of the photo by Pillow at the shifted place.
+    picture = Image.fromarray(photo.pixels)
+    box = (x - 8 + expected[0], y - 8 + expected[1], x + 9 + expected[0], y + 9 + expected[1])
+    truth = np.asarray(picture.resize((17, 17), Image.Resampling.BICUBIC, box=box)).astype(int)
+    # Pillow's and torch's cubic kernels differ (a = -0.5 and -0.75): a few levels in fine detail.
+    assert np.abs(moved[yy, xx].astype(int) - truth).mean() < 2
+
+
+def test_a_grey_model_keeps_chroma(editor, photo, face):
+    delta = torch.full((1, 1, 32, 32), 0.1)
+    edited = editor.paste(photo, [Rendering(face, Condition.named("happy"), Edit(torch.zeros(1, 2, 32, 32), delta))])
+    change = edited.astype(int) - photo.pixels.astype(int)
+    unclipped = (edited < 255).all(axis=-1) & (edited > 0).all(axis=-1)
+    assert (np.ptp(change, axis=-1)[unclipped] == 0).all()  # every channel by the same amount: luma only
+    assert np.median(change[change > 5]) == round(0.1 * 127.5)
+
+
+def test_the_same_edit_of_a_photo_twice_as_large_is_the_edit_twice_as_large(editor, photo):
+    large = np.asarray(Image.fromarray(photo.pixels).resize((1024, 1024), Image.Resampling.BICUBIC))
+    small_face, large_face = editor.find(photo)[0], None
+    alignment = type(small_face.alignment)(small_face.alignment.matrix * np.array([[0.5, 0.5, 1.0]]))
+    large_face = type(small_face)(small_face.detection, alignment, small_face.crop)
+    (small,) = editor.render(small_face, [Condition.named("happy", 0.5)])
+    edited = editor.paste(photo, [small])
+    edited_large = editor.paste(large, [Rendering(large_face, small.condition, small.edit)])
+    back = np.asarray(Image.fromarray(edited_large).resize((512, 512), Image.Resampling.BOX)).astype(int)
+    before = np.asarray(Image.fromarray(large).resize((512, 512), Image.Resampling.BOX)).astype(int)
+    change, change_large = edited.astype(int) - photo.pixels, back - before
+    assert np.abs(change).mean() > 0.5
+    assert np.abs(change - change_large).mean() < 0.25 * np.abs(change).mean()
+
+
+def test_renderings_do_not_depend_on_their_batch(editor, face):
+    wanted = [Condition.named(name, 0.7) for name in ("happy", "sad", "anger")]
+    together = editor.render(face, wanted)
+    for condition, rendering in zip(wanted, together, strict=True):
+        (alone,) = editor.render(face, [condition])
+        assert torch.allclose(alone.edit.displacement, rendering.edit.displacement, atol=1e-5)
+        assert torch.allclose(alone.edit.delta, rendering.edit.delta, atol=1e-5)
+
+
+def test_two_faces_are_edited_and_one_can_be_chosen(editor, photo):
+    pair = np.concatenate([photo.pixels, photo.pixels], axis=1)
+    faces = editor.find(pair)
+    assert len(faces) == 2
+    both = editor.edit(pair, Condition.named("happy", 1.0))
+    assert (both != pair)[:, :512].any() and (both != pair)[:, 512:].any()
+    second = faces[1].detection.box[0] > 512
+    one = editor.edit(pair, Condition.named("happy", 1.0), faces=2)
+    assert (one != pair)[:, 512:].any() == second and (one != pair)[:, :512].any() != second
+    with pytest.raises(FaceError, match="no face 3"):
+        choose(faces, 3)
+    with pytest.raises(ConditionError, match="chooses no face"):
+        choose(faces, "left")
+
+
+def test_no_face_is_said(editor):
+    with pytest.raises(FaceError, match="no face found") as caught:
+        editor.find(np.zeros((200, 200, 3), np.uint8))
+    assert "threshold" in caught.value.hint
+
+
+def test_read_names_every_expression(editor, face):
+    reading = editor.read(face)
+    assert sum(reading["expressions"].values()) == pytest.approx(1.0, abs=1e-5)
+    assert set(reading["expressions"]) == set(editor.space.expressions)
+    assert 0 <= reading["intensity"] <= 1 and 0 <= reading["angle_degrees"] < 360
+
+
+def test_figures_have_a_place_for_every_condition(editor, photo, face):
+    disc = gamut_figure(editor, photo, face, tile=40, rings=2)
+    assert disc.shape[0] == disc.shape[1] and disc.dtype == np.uint8
+    rows = sweep_figure(editor, photo, face, expressions=["happy", "sad"], intensities=(0.0, 1.0), tile=40)
+    assert rows.shape == (round(40 * 0.3) + 2 * 44, round(40 * 0.75) + 3 * 44, 3)
+
+
+def test_a_model_of_labels_has_no_disc(photo):
+    editor = Editor(small_model("residual", 1, "stargan"))
+    face = editor.find(photo)[0]
+    with pytest.raises(ConditionError, match="no disc"):
+        gamut_figure(editor, photo, face)
+    with pytest.raises(ConditionError, match="unknown expression"):
+        editor.render(face, [Condition.named("fear")])
+    assert (editor.edit(photo, Condition.named("happy", 1.0)) != photo.pixels).any()
+
+
+def test_the_public_names_are_there():
+    assert mien.Condition is Condition and mien.Editor is Editor
+    with pytest.raises(AttributeError):
+        mien.nothing  # noqa: B018

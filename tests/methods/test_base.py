@@ -1,0 +1,117 @@
+"""What all methods share: how targets are drawn, and how settings are read from JSON and the command line."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mien.errors import ConfigError, MienError
+from mien.expressions import BASIC
+from mien.methods import METHODS
+from mien.methods.base import config_from_mapping, draw_part, draw_targets, frozen
+from mien.methods.ganmut import GANmutConfig
+from mien.training import TrainConfig
+
+
+def test_permuted_targets_are_the_batchs_own_labels_in_another_order() -> None:
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 6, 6])
+    drawn = [draw_targets(labels, 7, "permuted") for _ in range(20)]
+    assert all(sorted(targets.tolist()) == labels.tolist() for targets in drawn)
+    assert len({tuple(targets.tolist()) for targets in drawn}) > 15
+
+
+def test_uniform_targets_serve_rare_expressions() -> None:
+    torch.manual_seed(0)
+    counts = Counter(draw_targets(torch.zeros(7000, dtype=torch.long), 7, "uniform").tolist())
+    assert sum((counts[k] - 1000) ** 2 / 1000 for k in range(7)) < 22.5  # chi-square, 6 degrees of freedom, 99.9 %
+
+
+def test_a_part_of_a_batch_is_drawn_without_repetition() -> None:
+    torch.manual_seed(0)
+    device = torch.device("cpu")
+    assert draw_part(8, 1.0, device) == slice(None)
+    parts = [draw_part(8, 0.75, device) for _ in range(50)]
+    assert all(isinstance(part, torch.Tensor) and len(set(part.tolist())) == 6 for part in parts)
+    assert {i for part in parts for i in torch.arange(8)[part].tolist()} == set(range(8))
+
+
+def test_frozen_lets_go_after_an_error() -> None:
+    network = nn.Linear(2, 2)
+    with pytest.raises(ZeroDivisionError), frozen(network):
+        assert not any(p.requires_grad for p in network.parameters())
+        raise ZeroDivisionError
+    assert all(p.requires_grad for p in network.parameters())
+
+
+# --- settings from text ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("False", False), (" false ", False), ("0", False), ("no", False), ("True", True), ("yes", True)]
+)
+def test_official_bug_7_false_on_the_command_line_is_false(text: str, value: bool) -> None:
+    """The official options are of `type=bool`, for which every text but the empty one is true."""
+    assert config_from_mapping(GANmutConfig, {"soft_labels": text}).soft_labels is value
+    assert config_from_mapping(TrainConfig, {"augmentation": text}).augmentation is value
+
+
+def test_texts_become_what_their_fields_are() -> None:
+    config = config_from_mapping(
+        GANmutConfig,
+        {"expressions": "Neutral, joy,angry", "betas": "0, 0.99", "image_size": "64", "learning_rate": "2e-4",
+         "penalty": " r1 ", "critic_layers": 5.0, "noise": 0},
+    )  # fmt: skip
+    assert config.expressions == ("neutral", "happy", "anger")
+    assert config.betas == (0.0, 0.99)
+    assert (config.image_size, config.learning_rate, config.penalty, config.critic_layers) == (64, 2e-4, "r1", 5)
+    assert isinstance(config.critic_layers, int)
+    assert isinstance(config.noise, float)
+    assert config_from_mapping(TrainConfig, {"steps": "2e6"}).steps == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("soft_labels", "maybe", "bool"),
+        ("critic_layers", "2.5", "int"),
+        ("critic_layers", "many", "int"),
+        ("critic_layers", "inf", "int"),
+        ("critic_layers", math.nan, "int"),
+        ("noise", "wide", "float"),
+        ("noise", None, "float"),
+        ("betas", "0.5,x", "float"),
+    ],
+)
+def test_a_text_that_is_not_what_its_field_is_is_refused(name: str, value: Any, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}=.* is not a") as error:
+        config_from_mapping(GANmutConfig, {name: value})
+    assert error.value.hint == f"give {name} as a {kind}"
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown setting `lamda_rec`") as error:
+        config_from_mapping(GANmutConfig, {"lamda_rec": 1})
+    assert error.value.hint.startswith("did you mean `lambda_rec`? known: adversarial, axes, ")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_configurations_survive_their_own_json(method: str) -> None:
+    config = METHODS[method].Config()
+    assert config_from_mapping(type(config), asdict(config)) == config
+    as_json = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}
+    assert config_from_mapping(type(config), as_json) == config
+
+
+def test_unknown_expressions_in_a_configuration_are_an_error_for_people() -> None:
+    for value in ("", "neutral,happy,hungry"):
+        with pytest.raises(MienError) as error:
+            config_from_mapping(GANmutConfig, {"expressions": value})
+        assert error.value.hint
+    assert GANmutConfig().expressions == BASIC

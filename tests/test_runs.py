@@ -1,0 +1,164 @@
+"""The run folder: nothing half-written is ever taken for whole, and another configuration never goes on with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mien.errors import RunError
+from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+
+CONFIGURATION: dict[str, Any] = {
+    "method": "ganmut", "method_config": {"noise": 0.075, "betas": (0.5, 0.999)}, "data": {"hash": "abc"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.open(tmp_path / "run", CONFIGURATION)
+
+
+def test_a_new_run_has_its_folders_and_its_configuration(run: Run) -> None:
+    assert {entry.name for entry in run.path.iterdir()} == {"config.json", "samples", "checkpoints"}
+    assert json.loads((run.path / "config.json").read_text()) == json.loads(json.dumps(CONFIGURATION))
+    assert Run.read(run.path).configuration == run.configuration
+
+
+def test_the_same_configuration_opens_it_again(run: Run) -> None:
+    run.append_stats({"step": 1, "loss": 0.5})
+    assert Run.open(run.path, CONFIGURATION).stats() == [{"step": 1, "loss": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"method": "stargan"}, "method: ganmut there, stargan now"),
+        ({"method_config": {"noise": 0.1, "betas": (0.5, 0.999)}}, "noise: 0.075 there, 0.1 now"),
+        ({"method_config": {"noise": 0.075, "betas": (0.0, 0.99)}}, r"betas: \[0.5, 0.999\] there, \[0.0, 0.99\] now"),
+        ({"data": {"hash": "xyz"}}, "hash: abc there, xyz now"),
+        ({"method_config": {**CONFIGURATION["method_config"], "new": 1}}, "new: None there, 1 now"),
+    ],
+)
+def test_another_configuration_is_refused_naming_the_difference(run: Run, change: dict[str, Any], named: str) -> None:
+    before = (run.path / "config.json").read_bytes()
+    with pytest.raises(RunError, match=named) as error:
+        Run.open(run.path, {**CONFIGURATION, **change})
+    assert "choose another --out" in error.value.hint
+    assert (run.path / "config.json").read_bytes() == before
+
+
+def test_a_folder_or_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_bytes(b"x")
+    for path in (tmp_path / "photos", tmp_path / "photos" / "me.jpg"):
+        with pytest.raises(RunError, match="is no run folder"):
+            Run.open(path, CONFIGURATION)
+    assert [entry.name for entry in (tmp_path / "photos").iterdir()] == ["me.jpg"]
+    with pytest.raises(RunError, match="is no run folder") as error:
+        Run.read(tmp_path / "photos")
+    assert "`mien train` makes one" in error.value.hint
+
+
+def test_what_a_kill_while_the_folder_was_made_leaves_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".config.json.tmp").write_text('{"meth')
+    assert Run.open(tmp_path / "run", CONFIGURATION).configuration["method"] == "ganmut"
+    (tmp_path / "run" / "samples").rmdir()  # killed just after the configuration
+    Run.open(tmp_path / "run", CONFIGURATION)
+    assert (tmp_path / "run" / "samples").is_dir()
+
+
+def test_a_broken_configuration_is_an_error_for_people(run: Run) -> None:
+    (run.path / "config.json").write_text("{")
+    with pytest.raises(RunError, match="config.json is broken"):
+        Run.open(run.path, CONFIGURATION)
+
+
+def test_a_half_written_last_line_of_stats_is_left_out(run: Run) -> None:
+    assert run.stats() == []
+    for step in (10, 20, 30):
+        run.append_stats({"step": step, "loss": 1 / step})
+    with run.stats_path.open("a") as stream:
+        stream.write('{"step": 40, "lo')
+    assert [line["step"] for line in run.stats()] == [10, 20, 30]
+    run.forget_stats_after(20)
+    assert run.stats_path.read_text() == '{"step": 10, "loss": 0.1}\n{"step": 20, "loss": 0.05}\n'
+    run.append_stats({"step": 30, "loss": 0.0})
+    assert [line["step"] for line in run.stats()] == [10, 20, 30]
+
+
+def test_checkpoints_come_back_as_they_were_and_the_newest_two_stay(run: Run) -> None:
+    assert run.latest_checkpoint() is None
+    for step in (5, 10, 100):
+        run.save_checkpoint(step, {"a": torch.full((2, 3), step / 3), "adam.step": torch.tensor(float(step))})
+    latest = run.latest_checkpoint()
+    assert latest is not None
+    assert latest[0] == 100
+    assert torch.equal(latest[1]["a"], torch.full((2, 3), 100 / 3))
+    assert latest[1]["adam.step"].item() == 100.0
+    names = sorted(path.name for path in (run.path / "checkpoints").iterdir())
+    assert names == [f"step-{step:07d}.{kind}" for step in (10, 100) for kind in ("json", "safetensors")]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "record", "no hash"])
+def test_a_tampered_checkpoint_is_refused_and_the_one_before_it_can_be_used(run: Run, damage: str) -> None:
+    for step in (1, 2):
+        path = run.save_checkpoint(step, {"a": torch.full((64,), float(step))})
+    content = path.read_bytes()
+    if damage == "flip":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "remove":
+        path.unlink()
+    else:
+        path.with_suffix(".json").write_text('{"step": 2, "sha' if damage == "record" else '{"step": 2}')
+    with pytest.raises(RunError, match="altered or is damaged") as error:
+        run.latest_checkpoint()
+    assert error.value.hint == f"delete {path.with_suffix('.json')} to go on from the checkpoint before it"
+    path.with_suffix(".json").unlink()
+    latest = run.latest_checkpoint()
+    assert latest is not None
+    assert latest[0] == 1
+
+
+def test_a_checkpoint_without_its_record_does_not_count(run: Run) -> None:
+    """A kill between the tensors and their JSON leaves tensors that nobody vouches for."""
+    run.save_checkpoint(1, {"a": torch.ones(1)})
+    write_tensors(run.path / "checkpoints" / "step-0000002.safetensors", {"a": torch.zeros(1)})
+    latest = run.latest_checkpoint()
+    assert latest is not None
+    assert latest[0] == 1
+
+
+def test_hashes_are_sha256(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_writing_fails_without_touching_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "x.json", "old")
+    write_tensors(tmp_path / "x.safetensors", {"a": torch.ones(2)})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "x.json", "new")
+    with pytest.raises(KeyboardInterrupt):
+        write_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)})
+    assert (tmp_path / "x.json").read_text() == "old"
+    assert torch.equal(read_tensors(tmp_path / "x.safetensors")["a"], torch.ones(2))
+
+
+def test_a_file_that_is_no_safetensors_is_an_error_for_people(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(b"pickle?")
+    for name in ("x.safetensors", "absent.safetensors"):
+        with pytest.raises(RunError, match="no readable safetensors file"):
+            read_tensors(tmp_path / name)

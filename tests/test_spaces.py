@@ -1,0 +1,188 @@
+"""Conditions and spaces: what a person asks for becomes the right numbers, and back."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien.errors import ConditionError, WeightsError
+from mien.expressions import BASIC
+from mien.spaces import Condition, DiscSpace, LabelSpace, space_from_json
+
+#: happy at 0, sad at 120, surprise at 240 degrees.
+THREE = DiscSpace(("neutral", "happy", "sad", "surprise"), (0.0, 2 * math.pi / 3, 4 * math.pi / 3))
+
+angles = st.floats(0, 2 * math.pi, exclude_max=True)
+intensities = st.floats(0, 1)
+
+
+@st.composite
+def discs(draw: st.DrawFn) -> DiscSpace:
+    """Draw a disc of seven expressions whose directions are at least 3 degrees apart, in any order."""
+    gaps = np.array(draw(st.lists(st.floats(0.1, 1), min_size=6, max_size=6)))
+    around = draw(angles) + np.cumsum(gaps / gaps.sum()) * 2 * math.pi
+    return DiscSpace(BASIC, tuple(draw(st.permutations([float(a) % (2 * math.pi) for a in around]))))
+
+
+# --- conditions --------------------------------------------------------------------------------------------------
+
+
+def test_a_blend_is_scaled_to_shares() -> None:
+    assert Condition.blend({"joy": 3, "surprised": 1, "sad": 0}, 0.5) == Condition(
+        (("happy", 0.75), ("surprise", 0.25)), 0.5
+    )
+
+
+def test_text_of_the_command_line_is_read() -> None:
+    assert Condition.parse("happy", 0.7) == Condition.named("happy", 0.7)
+    assert Condition.parse("happy:0.6, surprise:0.4") == Condition.blend({"happy": 0.6, "surprise": 0.4})
+    assert Condition.parse("happy,sad") == Condition.blend({"happy": 1, "sad": 1})
+
+
+@pytest.mark.parametrize("text", ["", "happy:", "happy:much", "happy:0", "happy:-1,sad:2", "happy:nan", "sad:inf", "hapy"])
+def test_text_that_means_nothing_is_refused_with_a_hint(text: str) -> None:
+    with pytest.raises(ConditionError) as error:
+        Condition.parse(text)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("intensity", [-0.1, 1.1, math.nan, math.inf])
+def test_intensity_is_from_0_to_1(intensity: float) -> None:
+    with pytest.raises(ConditionError, match="out of range"):
+        Condition.named("happy", intensity)
+
+
+@pytest.mark.parametrize("angle", [math.nan, math.inf, -math.inf])
+def test_an_angle_must_be_a_number(angle: float) -> None:
+    with pytest.raises(ConditionError, match="not a finite number"):
+        Condition.polar(angle, 0.5)
+
+
+def test_conditions_print_as_people_write_them() -> None:
+    assert str(Condition.named("happy")) == "happy @ 0.9"
+    assert str(Condition.parse("happy:3,sad:1", 0.5)) == "happy:0.75+sad:0.25 @ 0.5"
+    assert str(Condition.polar(math.pi / 2, 0.25)) == "90 deg @ 0.25"
+
+
+# --- the space of labels -----------------------------------------------------------------------------------------
+
+
+def test_label_codes_are_one_hot_and_move_to_neutral_with_the_intensity() -> None:
+    space = LabelSpace(("neutral", "happy", "sad"))
+    assert space.code(Condition.named("sad", 1.0)).tolist() == [0, 0, 1]
+    assert space.code(Condition.named("sad", 0.75)).tolist() == [0.25, 0, 0.75]
+    assert space.code(Condition.named("neutral", 0.3)).tolist() == pytest.approx([1, 0, 0])
+    assert space.code(Condition.parse("happy:3,sad:1", 1.0)).tolist() == [0, 0.75, 0.25]
+
+
+def test_label_codes_without_neutral_shrink_with_the_intensity() -> None:
+    assert LabelSpace(("happy", "sad")).code(Condition.named("sad", 0.5)).tolist() == [0, 0.5]
+
+
+def test_a_space_of_labels_refuses_angles_and_strangers() -> None:
+    space = LabelSpace(("happy", "sad"))
+    with pytest.raises(ConditionError, match="not on angles"):
+        space.code(Condition.polar(0.0, 1.0))
+    with pytest.raises(ConditionError, match="unknown expression `fear`"):
+        space.code(Condition.named("fear"))
+
+
+# --- the disc ----------------------------------------------------------------------------------------------------
+
+
+def test_codes_of_the_disc_by_hand() -> None:
+    half_root = math.sqrt(3) / 2
+    assert THREE.code(Condition.named("happy", 0.5)).tolist() == pytest.approx([0.5, 0.0])
+    assert THREE.code(Condition.named("sad", 1.0)).tolist() == pytest.approx([-0.5, half_root], abs=1e-6)
+    assert THREE.code(Condition.polar(math.pi / 2, 0.4)).tolist() == pytest.approx([0.0, 0.4], abs=1e-6)
+    assert THREE.code(Condition.named("neutral", 0.9)).tolist() == [0, 0]
+    # Half neutral draws inwards by half; equal parts of happy and sad point half-way between them.
+    assert THREE.code(Condition.parse("happy,neutral", 0.8)).tolist() == pytest.approx([0.4, 0.0])
+    middle = THREE.code(Condition.parse("happy,sad", 0.6))
+    assert middle.tolist() == pytest.approx([0.6 * math.cos(math.pi / 3), 0.6 * math.sin(math.pi / 3)], abs=1e-6)
+    assert middle.dtype == np.float32
+
+
+@given(discs(), angles, intensities)
+@settings(max_examples=60, deadline=None)
+def test_polar_conditions_come_back_from_their_codes(space: DiscSpace, theta: float, rho: float) -> None:
+    code = space.code(Condition.polar(theta, rho))
+    assert np.hypot(*code) == pytest.approx(rho, abs=1e-6)
+    if rho > 0.01:
+        turn = (math.atan2(code[1], code[0]) - theta + math.pi) % (2 * math.pi) - math.pi
+        assert turn == pytest.approx(0.0, abs=1e-4)
+
+
+@given(discs(), st.sampled_from(BASIC), intensities)
+@settings(max_examples=60, deadline=None)
+def test_an_expressions_own_code_is_read_as_that_expression(space: DiscSpace, name: str, rho: float) -> None:
+    shares = space.shares(space.code(Condition.named(name, rho)))
+    expected = {"neutral": 1 - rho, name: rho} if name != "neutral" else {"neutral": 1.0}
+    for other, share in shares.items():
+        assert share == pytest.approx(expected.get(other, 0.0), abs=1e-3)
+
+
+@given(discs(), angles, intensities)
+@settings(max_examples=60, deadline=None)
+def test_shares_are_a_distribution_over_neutral_and_two_neighbours(space: DiscSpace, theta: float, rho: float) -> None:
+    shares = space.shares(space.code(Condition.polar(theta, rho)))
+    assert tuple(shares) == BASIC
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert min(shares.values()) >= -1e-12
+    assert sum(share > 1e-9 for share in list(shares.values())[1:]) <= 2
+
+
+def test_shares_between_neighbours_are_linear_in_the_angle_and_cross_zero() -> None:
+    third = THREE.shares(THREE.code(Condition.polar(math.radians(300), 0.9)))  # half-way from surprise round to happy
+    assert third == pytest.approx({"neutral": 0.1, "happy": 0.45, "sad": 0.0, "surprise": 0.45}, abs=1e-5)
+    quarter = THREE.shares(THREE.code(Condition.polar(math.radians(30), 1.0)))
+    assert quarter == pytest.approx({"neutral": 0.0, "happy": 0.75, "sad": 0.25, "surprise": 0.0}, abs=1e-5)
+
+
+def test_opposites_cancel_out_and_say_so() -> None:
+    space = DiscSpace(("neutral", "happy", "sad", "fear"), (0.0, math.pi, 1.0))
+    with pytest.raises(ConditionError, match="happy and sad lie opposite each other") as error:
+        space.code(Condition.parse("happy,sad"))
+    assert "--angle" in error.value.hint
+    with pytest.raises(ConditionError, match="cancel out"):  # neutral beside them does not hide it
+        space.code(Condition.parse("happy,sad,neutral:8"))
+    assert space.angle_of(Condition.parse("happy:2,sad:1")) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_neutral_has_no_direction() -> None:
+    with pytest.raises(ConditionError, match="centre of the disc"):
+        THREE.angle("neutral")
+
+
+def test_angles_are_given_within_one_turn() -> None:
+    space = DiscSpace(("neutral", "happy", "sad"), (-math.pi / 2, 5 * math.pi))
+    assert space.angle("happy") == pytest.approx(3 * math.pi / 2)
+    assert space.angle("sad") == pytest.approx(math.pi)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_disc_with_angles_that_are_no_numbers_is_refused(bad: float) -> None:
+    with pytest.raises(WeightsError, match="not numbers") as error:
+        DiscSpace(("neutral", "happy", "sad"), (0.0, bad))
+    assert "lower learning rate" in error.value.hint
+
+
+@pytest.mark.parametrize(("names", "count"), [(("happy", "neutral", "sad"), 2), (("neutral", "happy", "sad"), 3)])
+def test_a_disc_needs_neutral_first_and_an_angle_for_each_other(names: tuple[str, ...], count: int) -> None:
+    with pytest.raises(WeightsError, match="neutral first"):
+        DiscSpace(names, (0.5,) * count)
+
+
+@pytest.mark.parametrize("space", [THREE, LabelSpace(("happy", "sad"))])
+def test_spaces_survive_json(space: DiscSpace | LabelSpace) -> None:
+    assert space_from_json(json.loads(json.dumps(space.to_json()))) == space
+
+
+def test_an_unknown_kind_of_space_is_refused() -> None:
+    with pytest.raises(WeightsError, match="unknown kind of conditional space `sphere`"):
+        space_from_json({"kind": "sphere"})
