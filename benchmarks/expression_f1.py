@@ -137,7 +137,9 @@ def main() -> None:
     common = {"judge_sha256": file_sha256(given.judge), "data_hash": prepared.hash, "seed": given.seed}
     print(f"judge on real validation faces: accuracy {(seen == labels).mean():.3f}, macro-F1 {real.mean():.3f}")
     record(given.out, "judge-accuracy-real", float((seen == labels).mean()), n=len(labels), **common)
-    record(given.out, "expression-f1-real", float(real.mean()), n=len(labels), per_class=real.round(3).tolist(), **common)
+    record(
+        given.out, "expression-f1-real", float(real.mean()), n=len(labels), per_class=real.round(3).tolist(), **common
+    )
     if given.model is None:
         return
 

@@ -7,6 +7,7 @@ larger one is read from the memory-mapped shards. Augmentation is one batched af
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,16 @@ class Augmentation:
     """Least and most enlargement."""
     mirror: float = 0.5
     """Share of images that are mirrored."""
+
+
+def seed_of(purpose: str, seed: int, number: int) -> int:
+    """Mix a run's seed, what the random numbers are for, and a step or epoch into a seed of 63 bits.
+
+    Each purpose has its own stream: two generators with one seed give the same numbers, and images would then be tied to
+    the targets that they are edited to.
+    """
+    digest = hashlib.blake2b(f"{purpose}/{seed}/{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
@@ -106,13 +117,13 @@ class Batches:
         return images.permute(0, 3, 1, 2)
 
     def _positions(self, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(seed_of("images", self.seed, step))
         if self.weights is not None:
             return torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
         # Whole batches only (drop_last): a last batch of a few images made the official code's loss NaN.
         epoch, place = divmod(step, len(self.rows) // self.batch_size)
         if self._permutation is None or self._permutation[0] != epoch:
-            shuffle = torch.Generator().manual_seed(self.seed * 7_368_787 + epoch)
+            shuffle = torch.Generator().manual_seed(seed_of("epoch", self.seed, epoch))
             self._permutation = (epoch, torch.randperm(len(self.rows), generator=shuffle))
         return self._permutation[1][place * self.batch_size : (place + 1) * self.batch_size]
 
@@ -125,7 +136,7 @@ class Batches:
             raw = self._load(self.rows[positions.numpy()])
         images = self.fit(raw)
         if self.augmentation is not None:
-            generator = torch.Generator().manual_seed(self.seed * 9_999_991 + step)
+            generator = torch.Generator().manual_seed(seed_of("augmentation", self.seed, step))
             images = augment(images, self.augmentation, generator)
         return Batch(images, self.labels[positions].to(self.device), self.shares[positions].to(self.device))
 

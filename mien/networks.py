@@ -41,9 +41,14 @@ def sampling_grid(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n h 
 
 def warp(images: Float[Tensor, "n c h w"], displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n c h w"]:
     """Fetch every pixel from where the displacement points; beyond the border the border's pixels repeat."""
-    return F.grid_sample(
-        images.float(), sampling_grid(displacement), mode="bilinear", padding_mode="border", align_corners=False
-    )
+    grid = sampling_grid(displacement)
+    # On the CPU (torch 2.13) a NaN in the grid is hidden by the forward pass and ends the process in the backward pass,
+    # before a training that diverged can say so: the pixel becomes NaN, the grid does not.
+    broken = grid.isnan() if grid.requires_grad else None
+    if broken is not None:
+        grid = grid.masked_fill(broken, 0.0)
+    moved = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return moved if broken is None else moved.masked_fill(broken.any(3)[:, None], torch.nan)
 
 
 def apply_edit(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n c h w"]:
@@ -174,7 +179,8 @@ class WarpGenerator(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(code_size, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
         )
-        # Two coordinate planes: the faces are aligned, so that a place in the crop is a place in the face.
+        # Two coordinate planes, y and |x|: the faces are aligned, so that a place in the crop is a place in the face; with
+        # |x| for x, the network can hardly tell left from right, and expressions stay as symmetric as those it has seen.
         self.down = nn.ModuleList(
             [
                 _ModulatedConv(image_channels + 2, width, embedding, kernel=4, stride=2),
@@ -207,6 +213,7 @@ class WarpGenerator(nn.Module):
             raise ConfigError(f"the warp generator cannot take {width}x{height} images", hint="use multiples of 4")
         embedding = self.embed(codes)
         coordinates = sampling_grid(images.new_zeros(1, 2, height, width)).permute(0, 3, 1, 2)
+        coordinates = torch.cat([coordinates[:, :1].abs(), coordinates[:, 1:]], dim=1)
         x = torch.cat([images, coordinates.to(images.dtype).expand(images.shape[0], -1, -1, -1)], dim=1)
         half = self.down[0](x, embedding)
         x = self.down[1](half, embedding)

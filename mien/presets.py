@@ -88,9 +88,10 @@ PRESETS: dict[str, Preset] = {
             "generator_blocks": 4,
             "critic_channels": 40,
             "critic_layers": 4,
+            "lambda_cls": 0.75,
         },
         train_settings={
-            "steps": 12_000, "batch_size": 32, "balance": 0.5, "ema_decay": 0.998,
+            "steps": 8000, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998,
         },
     ),
     "ganmut-affectnet": Preset(
@@ -123,6 +124,18 @@ def find_preset(name: str) -> Preset:
         guess = f"did you mean `{near[0]}`? " if near else ""
         raise ConfigError(f"unknown preset `{name}`", hint=f"{guess}known: {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def settings_beside(name: str, configuration: Mapping[str, Any]) -> list[str]:
+    """Return what a run's configuration (see `mien.runs`) sets beside its preset, as `key=value`."""
+    method_config, train_config = configure(find_preset(name), {})
+    found = {**configuration["method_config"], **configuration["train_config"]}
+    wanted = {**dataclasses.asdict(method_config), **dataclasses.asdict(train_config)}
+    return [
+        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in found.items()
+        if (list(wanted[key]) if isinstance(wanted[key], tuple) else wanted[key]) != value
+    ]
 
 
 def configure(preset: Preset, overrides: Mapping[str, Any]) -> tuple[Any, TrainConfig]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.batches import Augmentation, Batches
+from mien.batches import Augmentation, Batches, seed_of
 from mien.errors import RunError
 from mien.expressions import VOCABULARY
 from mien.images import to_uint8
@@ -257,7 +257,7 @@ def _loop(
     counts: dict[str, int] = {}
     since, last = time.perf_counter(), start
     for step in range(start, config.steps):
-        torch.manual_seed(config.seed * 1_000_003 + step)
+        torch.manual_seed(seed_of("method", config.seed, step))
         batch = batches.draw(step)
         updates = trainer.method.updates(batch, step)
         while True:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import numpy as np
@@ -23,6 +25,8 @@ from mien.expressions import BASIC  # noqa: E402
 from mien.methods.ganmut import GANmutConfig  # noqa: E402
 from mien.methods.stargan import StarGANConfig  # noqa: E402
 from mien.prepared import PreparedSet, prepare  # noqa: E402
+from mien.runs import Run  # noqa: E402
+from mien.training import Progress, TrainConfig, train  # noqa: E402
 
 # Configurations check their values themselves, with errors for people: those errors are what the tests look at.
 for _kind in (GANmutConfig, StarGANConfig):
@@ -79,3 +83,22 @@ def tiny_ganmut() -> GANmutConfig:
         penalty_interval=2, adversarial="non-saturating", lambda_bend=1.0, lambda_fold=1.0, lambda_mask=1.0,
         learning_rate=1e-3,
     )  # fmt: skip
+
+
+@pytest.fixture
+def tiny_loop() -> TrainConfig:
+    """Return a loop in which nothing divides anything else: checkpoints, samples and losses fall on different steps."""
+    return TrainConfig(
+        steps=23, batch_size=8, seed=5, balance=0.5, ema_decay=0.9, log_every=4, sample_every=9, checkpoint_every=5
+    )
+
+
+@pytest.fixture
+def start(prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig) -> Callable[..., Run]:
+    """Return a function that trains tiny GANmut in a folder; its keywords change settings of the loop."""
+
+    def start(out: Path, report: Callable[[Progress], None] = lambda _: None, **changes: Any) -> Run:
+        config = dataclasses.replace(tiny_loop, **changes)
+        return train("test", "ganmut", tiny_ganmut, config, prepared.path, out, report)
+
+    return start

@@ -41,7 +41,8 @@ def numbers(images: Tensor) -> list[int]:
 
 
 def test_a_batch_follows_from_seed_and_step_alone(prepared: PreparedSet) -> None:
-    for settings in ({}, {"balance": 1.0}, {"augmentation": Augmentation()}):
+    variants: list[dict[str, Any]] = [{}, {"balance": 1.0}, {"augmentation": Augmentation()}]
+    for settings in variants:
         forth, back = batches(prepared, **settings), batches(prepared, **settings)
         drawn = [forth.draw(step) for step in range(20)]
         for step in reversed(range(20)):  # as after a resume: in no order, from a new object
@@ -101,7 +102,9 @@ def test_labels_and_votes_follow_the_methods_order(make_prepared: Callable[..., 
     assert by_label[0] == [1.0, 0.0]
 
 
-def test_votes_for_none_of_the_methods_expressions_fall_back_to_the_label(make_prepared: Callable[..., PreparedSet]) -> None:
+def test_votes_for_none_of_the_methods_expressions_fall_back_to_the_label(
+    make_prepared: Callable[..., PreparedSet],
+) -> None:
     votes = tuple(float(name == "fear") for name in VOCABULARY)
     rows = [Sample(f"{i}", lambda i=i: np.full((16, 16, 3), i, np.uint8), "sad", "train", "x", votes) for i in range(2)]
     batch = batches(make_prepared(rows), ("happy", "sad"), batch_size=2).draw(0)
@@ -220,7 +223,9 @@ def test_official_bug_5_augmentation_is_bilinear_not_nearest() -> None:
     """On a ramp, nearest-neighbour sampling repeats and skips values; interpolation follows the turned ramp."""
     size = 32
     ramp = torch.linspace(-1, 1, size).expand(1, 1, size, size).contiguous()
-    out = augment(ramp, Augmentation(1.0, 7.5, 0.0, (1.0, 1.0), 0.0), torch.Generator().manual_seed(2))[0, 0, 8:24, 8:24]
+    out = augment(ramp, Augmentation(1.0, 7.5, 0.0, (1.0, 1.0), 0.0), torch.Generator().manual_seed(2))[
+        0, 0, 8:24, 8:24
+    ]
     steps = out.diff(dim=1)
     assert steps.std().item() < 1e-4  # nearest would step by 0 or by a whole pixel, 0.065
     assert 0.06 < steps.mean().item() < 2 / 31 + 1e-4

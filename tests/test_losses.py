@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from mien.losses import (
+    Adversarial,
+    PatchReduction,
     bending,
     critic_adversarial,
     cross_entropy,
@@ -38,7 +40,7 @@ def patches(*values: float) -> Tensor:
         ("non-saturating", 3.2456263676, (2.1269280110 + 0.0024756851) / 2),
     ],
 )  # fmt: skip
-def test_adversarial_losses(kind: str, critic: float, generator: float) -> None:
+def test_adversarial_losses(kind: Adversarial, critic: float, generator: float) -> None:
     real, fake = patches(1, 3), patches(-2, 6)
     assert critic_adversarial(kind, real, fake).item() == pytest.approx(critic, abs=1e-6)
     assert generator_adversarial(kind, fake).item() == pytest.approx(generator, abs=1e-6)
@@ -65,7 +67,7 @@ def two_patches(images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("reduction", "norm"), [("sum", 5.0), ("mean", 2.5)])
-def test_penalties_of_a_linear_critic(reduction: str, norm: float) -> None:
+def test_penalties_of_a_linear_critic(reduction: PatchReduction, norm: float) -> None:
     real, fake = torch.randn(6, 1, 1, 2), torch.randn(6, 1, 1, 2)
     assert gradient_penalty(two_patches, real, fake, reduction).item() == pytest.approx((norm - 1) ** 2)
     assert r1_penalty(two_patches, real, reduction).item() == pytest.approx(norm**2 / 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+import jaxtyping
 import pytest
 import torch
 from torch import Tensor, nn
@@ -53,7 +55,7 @@ def test_stargan_has_the_published_number_of_parameters() -> None:
         + 64 * 3 * 49
     )  # fmt: skip
     widths = [3, 64, 128, 256, 512, 1024, 2048]
-    trunk = sum(before * after * 16 + after for before, after in zip(widths, widths[1:], strict=False))
+    trunk = sum(before * after * 16 + after for before, after in itertools.pairwise(widths))
     critic = trunk + 2048 * 9 + 5 * 2048 * 2 * 2
     config = StarGANConfig(
         expressions=("neutral", "happy", "sad", "surprise", "anger"), image_size=128, image_channels=3, critic_layers=6
@@ -75,6 +77,12 @@ def test_critic_with_too_many_layers_says_how_many_fit() -> None:
         PatchCritic(1, 16, (7,), num_layers=5)
     assert error.value.hint == "set critic_layers to 4 or less"
     PatchCritic(1, 16, (7,), base_channels=4, num_layers=4)
+
+
+def test_shapes_in_signatures_are_checked_while_tests_run() -> None:
+    for displacement in (torch.zeros(1, 3, 8, 8), torch.zeros(2, 2, 8, 8), torch.zeros(1, 2, 8, 8, dtype=torch.long)):
+        with pytest.raises(jaxtyping.TypeCheckError):
+            warp(torch.zeros(1, 1, 8, 8), displacement)
 
 
 # --- edits -------------------------------------------------------------------------------------------------------
@@ -102,6 +110,18 @@ def test_displacement_fetches_from_as_many_pixels_away_as_it_says(dx: int, dy: i
     rows = (torch.arange(size) + dy).clamp(0, size - 1)  # beyond the border, the border repeats
     columns = (torch.arange(size) + dx).clamp(0, size - 1)
     assert torch.allclose(moved[0, 0], images[0, 0][rows][:, columns], atol=1e-5)
+
+
+def test_a_displacement_that_is_no_number_shows_in_the_image_and_does_not_end_the_process() -> None:
+    """The CPU's `grid_sample` hides such a displacement, and crashes in the backward pass (torch 2.13)."""
+    displacement = torch.zeros(1, 2, 8, 8)
+    displacement[0, 0, 3, 3] = torch.nan
+    displacement.requires_grad_()
+    moved = warp(torch.rand(1, 1, 8, 8), displacement)
+    assert moved.isnan().nonzero().tolist() == [[0, 0, 3, 3]]
+    moved.nan_to_num().sum().backward()
+    assert displacement.grad is not None
+    assert torch.isfinite(displacement.grad).all()
 
 
 def test_delta_is_added_after_the_movement_and_light_is_kept_in_range() -> None:

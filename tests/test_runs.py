@@ -75,7 +75,7 @@ def test_what_a_kill_while_the_folder_was_made_leaves_is_taken_over(tmp_path: Pa
 
 def test_a_broken_configuration_is_an_error_for_people(run: Run) -> None:
     (run.path / "config.json").write_text("{")
-    with pytest.raises(RunError, match="config.json is broken"):
+    with pytest.raises(RunError, match=r"config\.json is broken"):
         Run.open(run.path, CONFIGURATION)
 
 

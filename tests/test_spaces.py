@@ -44,7 +44,9 @@ def test_text_of_the_command_line_is_read() -> None:
     assert Condition.parse("happy,sad") == Condition.blend({"happy": 1, "sad": 1})
 
 
-@pytest.mark.parametrize("text", ["", "happy:", "happy:much", "happy:0", "happy:-1,sad:2", "happy:nan", "sad:inf", "hapy"])
+@pytest.mark.parametrize(
+    "text", ["", "happy:", "happy:much", "happy:0", "happy:-1,sad:2", "happy:nan", "sad:inf", "hapy"]
+)
 def test_text_that_means_nothing_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(ConditionError) as error:
         Condition.parse(text)

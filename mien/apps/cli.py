@@ -8,48 +8,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mien.apps import options
 from mien.errors import MienError
 from mien.version import VERSION
 
 app = typer.Typer(
     name="mien",
-    help="Edit, learn and measure facial expressions.",
-    no_args_is_help=True,
+    help="Edit, learn and measure facial expressions. `mien COMMAND --help` tells more about each command.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="A shipped model's name, a run folder or a .safetensors file.",
-        show_default="the shipped one",
-    ),
-]
-Threshold = Annotated[
-    float,
-    typer.Option(
-        help="Confidence from which the detector calls something a face; lower finds more.", min=0.05, max=0.99
-    ),
-]
-Faces = Annotated[
-    str,
-    typer.Option(
-        "--face", "-f", help="`all`, `largest`, or a number from 1, counted from the largest.", metavar="WHICH"
-    ),
-]
-Marked = Annotated[
-    bool,
-    typer.Option("--mark/--no-mark", help="Write into the picture's metadata that it was edited by AI (XMP, IPTC)."),
-]
+#: Kinds of pictures that can be written, by suffix.
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def _version(wanted: bool) -> None:
@@ -61,7 +39,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
     pass
@@ -72,28 +50,30 @@ def _options(
 
 @app.command()
 def edit(
-    photo: Annotated[Path, typer.Argument(help="The photo to edit.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it: .png, .jpg or .webp.")],
-    expression: Annotated[
-        str | None,
-        typer.Option(
-            "--expression", "-e", help="A name (`happy`) or a blend (`happy:0.6,surprise:0.4`).", metavar="NAMES"
-        ),
-    ] = None,
-    intensity: Annotated[float, typer.Option("--intensity", "-i", help="0 (neutral) to 1 (strongest).")] = 0.9,
-    angle: Annotated[float | None, typer.Option(help="Instead of names: a direction on the disc, in degrees.")] = None,
-    face: Faces = "all",
-    model: Model = None,
-    threshold: Threshold = 0.7,
-    mark: Marked = True,
+    photo: options.Photo,
+    out: options.PictureOut,
+    expression: options.Expression = None,
+    intensity: options.Intensity = 0.9,
+    angle: options.Angle = None,
+    face: options.Faces = "all",
+    model: options.Model = None,
+    threshold: options.Threshold = 0.7,
+    mark: options.Marked = True,
 ) -> None:
-    """Give the faces of a photo another expression, at the photo's own resolution."""
+    """Give the faces of a photo another expression.
+
+    The photo keeps its resolution, its colours, its transparency, and every pixel outside the faces.
+
+    Example: mien edit portrait.jpg --expression happy --intensity 0.8 -o smile.jpg
+    """
     import mien
-    from mien.editing.photo import choose
     from mien.provenance import EditMark
 
     condition = _condition(expression, angle, intensity)
+    _check_picture(out)
     picture = mien.read_photo(photo)
+    from mien.editing.photo import choose  # seconds: torch comes with it, and a wrong path should not wait for that
+
     editor = mien.load(model, thresholds=_thresholds(threshold))
     editor.space.code(condition)  # refuse what the model cannot express before the slow part
     faces = editor.find(picture)
@@ -107,38 +87,45 @@ def edit(
 
 @app.command()
 def gamut(
-    photo: Annotated[Path, typer.Argument(help="The photo whose face is drawn.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the picture: .png, .jpg or .webp.")],
-    face: Faces = "largest",
-    tile: Annotated[int, typer.Option(help="Side of one face in pixels.", min=32, max=512)] = 144,
-    rings: Annotated[int, typer.Option(help="Rings of faces round the centre.", min=1, max=6)] = 3,
-    model: Model = None,
-    threshold: Threshold = 0.7,
-    mark: Marked = True,
+    photo: options.Photo,
+    out: options.PictureOut,
+    face: options.OneFace = "largest",
+    tile: options.Tile = 144,
+    rings: options.Rings = 3,
+    model: options.Model = None,
+    threshold: options.Threshold = 0.7,
+    mark: options.Marked = True,
 ) -> None:
-    """Draw the whole disc as one picture: directions round, intensity outwards, names at their learned angles."""
+    """Draw the whole disc of one face's expressions as a picture.
+
+    Directions run round, intensity outwards, neutral is the centre; the names stand at the angles that the model learned.
+
+    Example: mien gamut portrait.jpg -o gamut.png
+    """
     from mien.editing.figures import gamut_figure
 
-    _figure(
-        photo, out, face, model, threshold, mark, "gamut", lambda *given: gamut_figure(*given, tile=tile, rings=rings)
-    )
+    def draw(*given: Any) -> Any:
+        return gamut_figure(*given, tile=tile, rings=rings)
+
+    _figure(photo, out, face, model, threshold, mark, "gamut", draw)
 
 
 @app.command()
 def sweep(
-    photo: Annotated[Path, typer.Argument(help="The photo whose face is drawn.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the picture: .png, .jpg or .webp.")],
-    expressions: Annotated[
-        str | None, typer.Option(help="Comma-separated names.", show_default="all of the model's", metavar="NAMES")
-    ] = None,
-    intensities: Annotated[str, typer.Option(help="Comma-separated numbers from 0 to 1.")] = "0,0.25,0.5,0.75,1",
-    face: Faces = "largest",
-    tile: Annotated[int, typer.Option(help="Side of one face in pixels.", min=32, max=512)] = 160,
-    model: Model = None,
-    threshold: Threshold = 0.7,
-    mark: Marked = True,
+    photo: options.Photo,
+    out: options.PictureOut,
+    expressions: options.Rows = None,
+    intensities: options.Columns = "0,0.25,0.5,0.75,1",
+    face: options.OneFace = "largest",
+    tile: options.Tile = 160,
+    model: options.Model = None,
+    threshold: options.Threshold = 0.7,
+    mark: options.Marked = True,
 ) -> None:
-    """Draw rows of expressions with rising intensity, as papers show it."""
+    """Draw one face in rows of expressions with rising intensity.
+
+    Example: mien sweep portrait.jpg --expressions happy,fear -o sweep.png
+    """
     from mien.editing.figures import sweep_figure
     from mien.errors import ConditionError
     from mien.expressions import parse_expression
@@ -147,7 +134,7 @@ def sweep(
         steps = [float(part) for part in intensities.split(",")]
     except ValueError:
         raise ConditionError(f"`{intensities}` is no list of numbers", hint="for example `0,0.5,1`") from None
-    names = [parse_expression(name) for name in expressions.split(",")] if expressions else None
+    names = [parse_expression(name) for name in expressions.split(",")] if expressions is not None else None
 
     def draw(*given: Any) -> Any:
         return sweep_figure(*given, intensities=steps, expressions=names, tile=tile)
@@ -160,30 +147,23 @@ def sweep(
 
 @app.command()
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="fer2013, folder or drawn.")],
-    source: Annotated[
-        Path | None, typer.Argument(help="Where the dataset lies; `drawn` needs none.", show_default=False)
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the prepared set.")] = ...,  # type: ignore[assignment]
-    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=16, max=1024)] = 48,
-    detector: Annotated[
-        str, typer.Option(help="`mtcnn` finds and aligns each face; `none` takes images that are cut out already.")
-    ] = "none",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            help="Reader's option as key=value, e.g. labels=ferplus or count=5000; repeatable.",
-            metavar="KEY=VALUE",
-        ),
-    ] = None,
+    dataset: options.Dataset,
+    source: options.Source = None,
+    # In a signature what is required cannot follow what is not; to typer, `...` says required.
+    out: options.PreparedOut = ...,  # type: ignore[assignment]
+    size: options.Size = 48,
+    detector: options.Detector = "none",
+    option: options.ReaderOptions = None,
 ) -> None:
-    """Read a dataset as it lies on disk and write it in the one format that training reads.
+    """Turn a dataset into a prepared set, which training reads.
 
-    The same command resumes what was interrupted. What could not be used is listed in OUT/rejected.csv.
+    The same command resumes what was interrupted. What could not be used is listed in DIR/rejected.csv.
+
+    Example: mien prepare fer2013 fer2013.csv --out data/fer2013 --detector mtcnn --size 64
     """
     import functools
 
+    from mien.apps.progress import ProgressBar
     from mien.datasets import READERS
     from mien.errors import ConfigError
     from mien.faces import DETECTORS, align_batch
@@ -193,29 +173,24 @@ def prepare(
         raise ConfigError(f"unknown dataset `{dataset}`", hint=f"known: {', '.join(READERS)}")
     if detector != "none" and detector not in DETECTORS:
         raise ConfigError(f"unknown detector `{detector}`", hint=f"known: none, {', '.join(DETECTORS)}")
-    options = {key: _number(value) for key, value in _settings(option or []).items()}
+    if source is None and dataset != "drawn":
+        hint = f"for example `mien prepare {dataset} SOURCE --out {out}`"
+        raise ConfigError(f"`{dataset}` needs the folder or file it lies in", hint=hint)
+    reader_options = _reader_options(dataset, _settings(option or [], "--option"))
     if dataset == "drawn":
-        options.setdefault("size", size)
-    elif source is None:
-        raise ConfigError(
-            f"`{dataset}` needs the folder or file it lies in", hint=f"mien prepare {dataset} SOURCE --out DIR"
-        )
-    try:
-        samples = READERS[dataset](source, **options)
-    except TypeError as error:
-        raise ConfigError(f"{dataset}: {error}", hint="`docs/datasets.md` lists each reader's options") from None
+        reader_options.setdefault("size", size)
     crop = functools.partial(align_batch, DETECTORS[detector](), size=size) if detector != "none" else None
-    with _bar("preparing") as advance:
+    with ProgressBar("preparing") as bar:
         prepared = write_prepared(
-            samples,
+            READERS[dataset](source, **reader_options),
             out,
             dataset=dataset,
             size=size,
-            options=options,
+            options=reader_options,
             source=str(source or ""),
             detector={"name": detector} if crop else None,
             crop=crop,
-            report=advance,
+            report=bar.advance,
         )
     for split, counts in prepared.manifest["counts"].items():
         if sum(counts.values()):
@@ -227,33 +202,37 @@ def prepare(
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(help="`mien presets` lists them.")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="A prepared set.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder; the same command resumes it.")],
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Change one setting; repeatable.", metavar="KEY=VALUE")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the whole configuration and stop.")] = False,
+    preset: options.Preset,
+    data: options.Data,
+    out: options.RunOut,
+    setting: options.Settings = None,
+    dry_run: options.DryRun = False,
 ) -> None:
-    """Train a preset on a prepared set."""
+    """Train a preset on a prepared set.
+
+    The run folder fills with losses, sample pictures and checkpoints. The same command resumes what was interrupted.
+
+    Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
+    """
     import dataclasses
 
     from mien.presets import configure, find_preset
 
     found = find_preset(preset)
-    method_config, train_config = configure(found, _settings(setting or []))
+    method_config, train_config = configure(found, _settings(setting or [], "--set"))
     if dry_run:
         whole = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
         print(json.dumps(whole, indent=2))
         return
+    from mien.apps.progress import ProgressBar
     from mien.training import Progress
     from mien.training import train as run_training
 
-    with _bar("training", train_config.steps) as advance:
+    with ProgressBar("training", train_config.steps) as bar:
 
         def report(progress: Progress) -> None:
             losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-            advance(progress.step, progress.steps, f"{progress.images_per_second:.0f} images/s  {losses}")
+            bar.advance(progress.step, progress.steps, f"{progress.images_per_second:.0f} images/s  {losses}")
 
         run_training(preset, found.method, method_config, train_config, data, out, report)
     print(out)
@@ -261,7 +240,7 @@ def train(
 
 @app.command()
 def presets() -> None:
-    """List what can be trained, with the number that each preset promises."""
+    """List what can be trained, and the number that each promises."""
     from mien.presets import PRESETS
 
     for name, preset in PRESETS.items():
@@ -269,11 +248,13 @@ def presets() -> None:
 
 
 @app.command()
-def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file; its JSON is written beside it.")],
-) -> None:
-    """Write a run's averaged model as safetensors (half precision) with its JSON."""
+def export(run: options.RunFolder, out: options.WeightsOut) -> None:
+    """Write a run's model as one file, for others to use.
+
+    The averaged weights go, in half precision, into a .safetensors file; a JSON beside it tells where they come from.
+
+    Example: mien export runs/smoke -o smoke.safetensors
+    """
     from mien.pretrained import export as write_weights
     from mien.runs import Run
 
@@ -309,10 +290,11 @@ def _figure(
     from mien.errors import FaceError
     from mien.provenance import EditMark
 
-    picture = mien.read_photo(photo)
-    editor = mien.load(model, thresholds=_thresholds(threshold))
+    _check_picture(out)
     if which == "all":
         raise FaceError(f"`mien {kind}` draws one face", hint="give `--face largest` or a number from 1")
+    picture = mien.read_photo(photo)
+    editor = mien.load(model, thresholds=_thresholds(threshold))
     face = choose(editor.find(picture), which)[0]
     pixels = draw(editor, picture, face)
     written = EditMark(condition=kind, model=f"{editor.model.name} {editor.model.sha256}") if mark else None
@@ -320,99 +302,88 @@ def _figure(
     print(out)
 
 
-def _write(out: Path, pixels: Any, like: Any, mark: Any) -> None:
+def _check_picture(out: Path) -> None:
+    """Refuse a file name that could not be written, before the work and not after it."""
     from mien.errors import ImageError
+
+    if out.suffix.lower() not in PICTURES:
+        raise ImageError(f"cannot write `{out}`: unknown suffix", hint=f"end --out in {', '.join(PICTURES)}")
+
+
+def _write(out: Path, pixels: Any, like: Any, mark: Any) -> None:
     from mien.images import write_photo
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(f"cannot write to {out.parent}: {error.strerror}", hint="choose another --out") from None
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_photo(out, pixels, like=like, mark=mark)
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def _settings(pairs: list[str], option: str) -> dict[str, str]:
     from mien.errors import ConfigError
 
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"`{pair}` is not key=value", hint="for example `--set batch_size=32`")
+            raise ConfigError(f"`{option} {pair}` is not key=value", hint=f"for example `{option} KEY=VALUE`")
         settings[key.strip()] = value.strip()
     return settings
 
 
-def _number(text: str) -> Any:
-    for kind in (int, float):
+def _reader_options(dataset: str, settings: dict[str, str]) -> dict[str, Any]:
+    """Turn `--option`s into arguments of the dataset's reader, of the type that its defaults have."""
+    import inspect
+
+    from mien.datasets import READERS
+    from mien.errors import ConfigError
+
+    known = {name: p.default for name, p in inspect.signature(READERS[dataset]).parameters.items() if name != "source"}
+    chosen: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in known:
+            raise ConfigError(f"`{dataset}` has no option `{name}`", hint=f"known: {', '.join(known)}")
         try:
-            return kind(text)
+            chosen[name] = int(value) if isinstance(known[name], int) else value
         except ValueError:
-            continue
-    return text
+            raise ConfigError(f"{name}={value} is no whole number", hint=f"for example {name}={known[name]}") from None
+    return chosen
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-class _bar:
-    """A progress bar on stderr: rich's where rich is installed and stderr is a terminal, else a line now and then."""
-
-    def __init__(self, title: str, total: int | None = None) -> None:
-        self.title, self.total = title, total
-        self.progress: Any = None
-        self.told = -1.0
-
-    def __enter__(self) -> Any:
-        if sys.stderr.isatty():
-            try:
-                from rich.console import Console
-                from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-            except ImportError:
-                return self._line
-            self.progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
-                console=Console(stderr=True),
-            )
-            self.progress.start()
-            self.task = self.progress.add_task(self.title, total=self.total, detail="")
-            return self._move
-        return self._line
-
-    def __exit__(self, *_: object) -> None:
-        if self.progress:
-            self.progress.stop()
-
-    def _move(self, done: int, total: int | None, detail: str = "") -> None:
-        self.progress.update(self.task, completed=done, total=total, detail=detail)
-
-    def _line(self, done: int, total: int | None, detail: str = "") -> None:
-        import time
-
-        now = time.monotonic()
-        if now - self.told > 5 or done == total:
-            self.told = now
-            _say(f"{self.title} {done}{f'/{total}' if total else ''} {detail}".rstrip())
+def _fail(message: str, hint: str) -> NoReturn:
+    _say(f"error: {' '.join(message.split())}")
+    if hint:
+        _say(f"hint: {hint}")
+    raise SystemExit(2)
 
 
-def main() -> None:
-    """Run the command line; a `MienError` becomes two lines on stderr and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; whatever a user can cause becomes two lines on stderr and exit code 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    usage_error = typer.BadParameter.__mro__[1]  # typer shows no name for what all errors in options have in common
+    code = None
     try:
-        app()
+        code = app(arguments or ["--help"], prog_name="mien", standalone_mode=False)
     except MienError as error:
-        _say(f"error: {error}")
-        if error.hint:
-            _say(f"hint: {error.hint}")
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
+        _fail(str(error), error.hint)
+    except usage_error as error:  # type: ignore[misc]
+        context = getattr(error, "ctx", None)
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        _fail(message[:1].lower() + message[1:], f"`{context.command_path if context else 'mien'} --help` tells more")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("mien"):
+            raise
+        _fail(f"`{error.name}` is not installed", "`pip install 'mien[train]'` brings what training and Parquet need")
+    except OSError as error:
+        where = f" `{error.filename}`" if error.filename else ""
+        _fail(f"cannot read or write{where}: {error.strerror or error}", "check path, permissions and free space")
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
         _say("stopped")
-        raise SystemExit(130) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

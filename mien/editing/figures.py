@@ -81,6 +81,10 @@ def sweep_figure(
     """Draw rows of expressions and columns of rising intensity; the photo as it is stands at the left of each row."""
     space = editor.space
     names = [name for name in expressions or space.expressions if name != NEUTRAL]
+    if not names or not intensities:
+        raise ConditionError(
+            "a sweep needs an expression besides neutral, and an intensity", hint="neutral is what intensity 0 shows"
+        )
     conditions = [Condition.named(name, intensity) for name in names for intensity in intensities]
     faces = editor.preview(photo, editor.render(face, conditions), tile)
     original = crop_face(photo.pixels if isinstance(photo, Photo) else photo, face.alignment, tile)

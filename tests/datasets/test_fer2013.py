@@ -179,3 +179,16 @@ def test_the_real_dataset() -> None:
     assert items[0].read().shape == (48, 48, 3)
     assert items[0].key == "train/fer0000000"
     assert items[0].shares == (0.4, 0, 0.1, 0, 0, 0.2, 0.3, 0)
+
+
+def test_both_counts_the_label_as_four_votes_more(tmp_path: Path) -> None:
+    """Votes 3 neutral, 2 fear, 5 surprise, label fear: fear leads with 6 of 14; happy, whom all chose, stays happy."""
+    write_kaggle(tmp_path, [f"2,{pixels(9)},Training", f"3,{pixels(9)},Training"])
+    header = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    rows = ["Training,fer0000000.png,3,0,5,0,0,0,2,0,0,0", "Training,fer0000001.png,0,10,0,0,0,0,0,0,0,0"]
+    (tmp_path / "fer2013new.csv").write_text("\n".join([header, *rows]) + "\n")
+    plus = [sample(row) for row in fer2013.read(tmp_path, labels="ferplus")]
+    both = [sample(row) for row in fer2013.read(tmp_path, labels="both")]
+    assert [row.expression for row in plus] == ["surprise", "happy"]
+    assert [row.expression for row in both] == ["fear", "happy"]
+    assert both[0].shares == pytest.approx((3 / 14, 0, 0, 5 / 14, 6 / 14, 0, 0, 0))

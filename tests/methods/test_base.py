@@ -54,7 +54,8 @@ def test_frozen_lets_go_after_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("False", False), (" false ", False), ("0", False), ("no", False), ("True", True), ("yes", True)]
+    ("text", "value"),
+    [("False", False), (" false ", False), ("0", False), ("no", False), ("True", True), ("yes", True)],
 )
 def test_official_bug_7_false_on_the_command_line_is_false(text: str, value: bool) -> None:
     """The official options are of `type=bool`, for which every text but the empty one is true."""

@@ -1,81 +1,27 @@
-"""GANmut: every equation against a case worked out by hand, and one test for each official bug that touched training."""
+"""GANmut: its space, its settings, and every equation against a case worked out by hand."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 from collections import Counter
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 
 from mien.errors import ConfigError, WeightsError
-from mien.expressions import VOCABULARY
 from mien.losses import bending, folding, r1_penalty, stretching
 from mien.methods import ganmut
-from mien.methods.base import Batch, frozen
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
 from mien.networks import CriticOutput, Edit
-
-
-def batch_of(count: int = 8, labels: list[int] | None = None) -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    images = torch.rand(count, 1, 16, 16, generator=generator) * 2 - 1
-    return Batch(images, torch.tensor(labels if labels is not None else [i % 7 for i in range(count)]))
-
-
-def says(probabilities: list[list[float]], coordinates: list[list[float]] | None = None) -> CriticOutput:
-    """Return what a critic would say: class probabilities over the first classes, the rest being impossible."""
-    logits = torch.full((len(probabilities), 7), -1e4)
-    for row, values in zip(logits, probabilities, strict=True):
-        row[: len(values)] = torch.tensor(values).log()
-    places = torch.tensor(coordinates) if coordinates else torch.zeros(len(probabilities), 2)
-    return CriticOutput(torch.zeros(len(probabilities), 1, 2, 2), (logits, places))
-
-
-def drawn(labels: list[int], radius: list[float], free: int) -> Draw:
-    count = len(labels)
-    direction = torch.tensor([[0.0, 1.0]]).expand(count, 2)
-    return Draw(torch.tensor(labels), torch.tensor(radius), torch.zeros(count, 2), torch.arange(count) < free, direction)
-
-
-class FixedCritic(nn.Module):
-    """Say the same of any images."""
-
-    def __init__(self, output: CriticOutput) -> None:
-        super().__init__()
-        self.output = output
-
-    def forward(self, images: Tensor) -> CriticOutput:
-        count = len(images)
-        return CriticOutput(self.output.realness[:count], tuple(head[:count] for head in self.output.heads))
-
-
-class RecordingGenerator(nn.Module):
-    """Change nothing, and keep the codes that were asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.codes: list[Tensor] = []
-
-    def forward(self, images: Tensor, codes: Tensor) -> Edit:
-        self.codes.append(codes.detach())
-        return Edit(torch.zeros(len(images), 2, *images.shape[-2:]), torch.zeros_like(images))
 
 
 @pytest.fixture
 def method(tiny_ganmut: GANmutConfig) -> GANmut:
     torch.manual_seed(0)
     return GANmut(tiny_ganmut)
-
-
-def changed(method: GANmut, **settings: Any) -> GANmut:
-    """Return the method with some settings changed, and its networks kept."""
-    method.config = dataclasses.replace(method.config, **settings)
-    return method
 
 
 # --- the conditional space ---------------------------------------------------------------------------------------
@@ -143,7 +89,9 @@ def test_codes_outside_the_disc_are_pulled_to_its_rim() -> None:
 
 
 def test_spread_axes_are_unit_vectors_60_degrees_apart() -> None:
-    method = GANmut(GANmutConfig(image_size=16, critic_layers=2, critic_channels=4, generator_channels=4, axes="spread"))
+    method = GANmut(
+        GANmutConfig(image_size=16, critic_layers=2, critic_channels=4, generator_channels=4, axes="spread")
+    )
     assert torch.allclose(method.axes.norm(dim=1), torch.ones(6))
     angles = sorted(math.degrees(angle) for angle in method.space().angles_radians)
     assert angles == pytest.approx([0, 60, 120, 180, 240, 300], abs=1e-3)
@@ -219,31 +167,30 @@ def test_equation_6_counts_codes_beyond_the_threshold_free_ones_too(method: GANm
 
 
 def test_equation_7_goes_back_along_the_true_labels_axis_by_the_largest_probability(method: GANmut) -> None:
-    method.critic, method.generator = FixedCritic(says([[0.2, 0.8], [0.3, 0.7], [0.4, 0.6]])), RecordingGenerator()
+    generator = with_stand_ins(method, [[0.2, 0.8], [0.3, 0.7], [0.4, 0.6]])
     with torch.no_grad():
         method.axes.zero_()
         method.axes[0], method.axes[1] = torch.tensor([2.0, 0.0]), torch.tensor([0.0, -0.5])
     batch = batch_of(3, [1, 2, 0])
     loss = method.equation_7(batch, batch.images + 0.1)
-    assert torch.allclose(method.generator.codes[0], torch.tensor([[0.8, 0.0], [0.0, -0.7], [0.0, 0.0]]), atol=1e-6)
+    assert torch.allclose(generator.codes[0], torch.tensor([[0.8, 0.0], [0.0, -0.7], [0.0, 0.0]]), atol=1e-6)
     unclamped = (batch.images + 0.1).clamp(-1, 1) - batch.images
     assert loss.item() == pytest.approx(unclamped.abs().mean().item(), abs=1e-5)
 
 
 def test_equation_7_as_printed_goes_back_to_where_the_critic_reads_the_photo(method: GANmut) -> None:
-    method.critic = FixedCritic(says([[1.0], [1.0]], [[0.3, -0.2], [3.0, 4.0]]))
-    method.generator = RecordingGenerator()
+    generator = with_stand_ins(method, [[1.0], [1.0]], [[0.3, -0.2], [3.0, 4.0]])
     batch = batch_of(2, [1, 1])
     changed(method, cycle="coordinates").equation_7(batch, batch.images)
-    assert torch.allclose(method.generator.codes[0], torch.tensor([[0.3, -0.2], [0.6, 0.8]]), atol=1e-6)
+    assert torch.allclose(generator.codes[0], torch.tensor([[0.3, -0.2], [0.6, 0.8]]), atol=1e-6)
 
 
 @pytest.mark.parametrize(("share", "count"), [(1.0, 8), (0.5, 4), (0.01, 1)])
 def test_equation_7_may_be_taken_on_a_share_of_the_batch(method: GANmut, share: float, count: int) -> None:
-    method.critic, method.generator = FixedCritic(says([[1.0]] * 8)), RecordingGenerator()
+    generator = with_stand_ins(method, [[1.0]] * 8)
     batch = batch_of(8)
     changed(method, rec_share=share).equation_7(batch, batch.images)
-    assert len(method.generator.codes[0]) == count
+    assert len(generator.codes[0]) == count
 
 
 def test_equation_8_adds_its_terms_with_their_weights_and_the_penalty_with_a_plus(method: GANmut) -> None:
@@ -292,159 +239,6 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     }
     later = method.equation_9(batch, edit, edited, codes, draw, step=500)
     assert later["rec"].item() == pytest.approx(2 * terms["rec"].item(), rel=1e-5)
-
-
-# --- what learns from what ---------------------------------------------------------------------------------------
-
-
-def test_axes_learn_from_equation_5_through_the_code_itself(method: GANmut) -> None:
-    """With a critic that reads always (0, 0), L_info = |z|^2 / 2 on average; noise makes it depend on the direction."""
-    draw = drawn([1, 1], [0.5, 0.5], free=0)._replace(noise=torch.tensor([[0.0, 0.2], [0.0, 0.2]]))
-    codes = codes_of(draw, method.axes)
-    method.equation_5(says([[1.0], [1.0]]), codes).backward()
-    # d_1 = (1, 0); moving it by da in y changes z to (0.5, 0.2 + 0.5 da): d(|z|^2 / 2)/da = 0.2 * 0.5.
-    assert method.axes.grad is not None
-    assert method.axes.grad[0].tolist() == pytest.approx([0.0, 0.1], abs=1e-6)
-    assert not method.axes.grad[1:].any()
-
-
-def test_axes_learn_from_equation_3_through_the_generator(method: GANmut) -> None:
-    batch, draw = batch_of(), drawn([1, 1, 1, 2, 3, 4, 5, 0], [0.7] * 8, free=2)
-    edited = ganmut.apply_edit(batch.images, method.generator(batch.images, codes_of(draw, method.axes)))
-    with frozen(method.critic):
-        method.equation_3(method.critic(edited), draw).backward()
-    assert method.axes.grad is not None
-    moved = method.axes.grad.norm(dim=1) > 0
-    assert moved.tolist() == [True, True, True, True, True, False]  # nobody asked for anger
-
-
-def play(method: GANmut, step: int) -> dict[str, Any]:
-    """Run one step without moving anything; return for each player what had a gradient after its losses."""
-    torch.manual_seed(5)
-    found = {}
-    for player, terms in method.updates(batch_of(), step):
-        method.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        found[player] = {name.split(".")[0] for name, p in method.named_parameters() if p.grad is not None}
-    return found
-
-
-def test_the_critics_losses_leave_the_generator_alone_and_the_generators_the_critic(method: GANmut) -> None:
-    found = play(method, step=1)
-    assert found == {"critic": {"critic"}, "generator": {"generator", "axes"}}
-    assert all(parameter.requires_grad for parameter in method.parameters())  # `frozen` has let go again
-
-
-def test_every_parameter_has_a_player_and_a_gradient(method: GANmut) -> None:
-    players = method.players()
-    owned = [id(p) for parameters in players.values() for p in parameters]
-    assert sorted(owned) == sorted(id(p) for p in method.parameters())
-    torch.manual_seed(5)
-    for player, terms in method.updates(batch_of(), 1):
-        method.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        assert all(p.grad is not None for p in players[player]), player
-
-
-def test_the_critic_moves_every_step_and_the_generator_every_fifth(method: GANmut) -> None:
-    changed(method, critic_steps=5)
-    order = [[player for player, _ in method.updates(batch_of(), step)] for step in range(10)]
-    assert order == ([["critic"]] * 4 + [["critic", "generator"]]) * 2
-
-
-def test_steps_of_the_critic_alone_build_no_graph_through_the_generator(
-    method: GANmut, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The official code builds it four times out of five, and throws it away."""
-    built = []
-    forward = type(method.generator).forward
-
-    def watched(self: nn.Module, images: Tensor, codes: Tensor) -> Edit:
-        edit = forward(self, images, codes)  # pyright: ignore[reportArgumentType]
-        built.append(edit.delta.requires_grad)
-        return edit
-
-    monkeypatch.setattr(type(method.generator), "forward", watched)
-    list(method.updates(batch_of(), 0))
-    assert built == [False]
-    built.clear()
-    list(method.updates(batch_of(), 1))
-    assert built == [True, True]  # the edit, and the way back
-
-
-def test_losses_of_a_step_follow_from_the_seed(method: GANmut) -> None:
-    def losses() -> list[dict[str, float]]:
-        torch.manual_seed(11)
-        return [{k: v.item() for k, v in terms.items()} for _, terms in method.updates(batch_of(), 1)]
-
-    assert losses() == losses()
-
-
-def test_a_generator_step_against_the_gradient_lowers_its_loss(method: GANmut) -> None:
-    """What the terms say is what moves: one small step down the sum's gradient makes the sum smaller."""
-    changed(method, rec_share=1.0)
-
-    def total() -> Tensor:
-        torch.manual_seed(5)
-        return torch.stack(list(dict(method.updates(batch_of(), 1))["generator"].values())).sum()
-
-    before = total()
-    before.backward()
-    with torch.no_grad():
-        for parameter in method.players()["generator"]:
-            assert parameter.grad is not None
-            parameter -= 1e-4 * parameter.grad / parameter.grad.norm().clamp_min(1e-6)
-    assert total().item() < before.item()
-
-
-def test_reading_gives_probabilities_and_a_place_on_the_disc(method: GANmut) -> None:
-    nn.init.constant_(method.critic.heads[1].weight, 5.0)  # type: ignore[arg-type]  # reads far outside
-    reading = method.read(batch_of().images)
-    assert torch.allclose(reading.probabilities.sum(1), torch.ones(8))
-    assert reading.codes.norm(dim=1).max().item() <= 1 + 1e-6
-
-
-# --- official bugs -----------------------------------------------------------------------------------------------
-
-
-def test_official_bug_1_a_batch_of_neutral_targets_is_no_nan(method: GANmut) -> None:
-    draw = drawn([0] * 4, [0.1] * 4, free=2)
-    assert method.equation_6(says([[1.0]] * 4), draw).item() == 0.0
-    for _, terms in method.updates(batch_of(8, [0] * 8), 1):
-        assert all(torch.isfinite(value) for value in terms.values())
-
-
-def test_official_bug_1_a_batch_without_labelled_codes_is_refused(method: GANmut) -> None:
-    with pytest.raises(ConfigError, match="a batch of 5 has no room for 5 free codes and a labelled one") as error:
-        draw_codes(torch.ones(5, dtype=torch.long), GANmutConfig())
-    assert "raise batch_size" in error.value.hint
-
-
-def test_official_bug_2_the_way_back_has_no_noise_and_no_random_directions(method: GANmut) -> None:
-    """The official cycle reuses the training-time sampler, whose first five codes are random and others noisy."""
-    method.critic, method.generator = FixedCritic(says([[0.1, 0.9]] * 8)), RecordingGenerator()
-    batch = batch_of(8, [1] * 8)
-    for seed in range(3):
-        torch.manual_seed(seed)
-        method.equation_7(batch, batch.images)
-    assert torch.allclose(torch.cat(method.generator.codes), 0.9 * directions(method.axes)[1].expand(24, 2))
-
-
-def test_official_bug_7_any_number_of_expressions_works(tiny_ganmut: GANmutConfig) -> None:
-    for names in (VOCABULARY, ("neutral", "happy", "sad")):
-        method = GANmut(dataclasses.replace(tiny_ganmut, expressions=names))
-        labels = torch.arange(8) % len(names)
-        for _, terms in method.updates(dataclasses.replace(batch_of(), labels=labels), 1):
-            assert all(torch.isfinite(value) for value in terms.values())
-        assert method.space().expressions == names
-
-
-def test_official_bug_12_there_is_no_setting_that_nothing_reads() -> None:
-    source = inspect.getsource(ganmut)
-    body = source.partition("class GANmut(Method)")[2] + source.partition("def draw_codes")[2].partition("class ")[0]
-    loops_own = {"betas", "learning_rate"}  # read by mien.training
-    for field in dataclasses.fields(GANmutConfig):
-        assert f"config.{field.name}" in body or field.name in loops_own, field.name
 
 
 # --- settings ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""What the tests of GANmut share: small batches, critics that say what a case needs, a generator that takes notes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mien.methods.base import Batch
+from mien.methods.ganmut import Draw, GANmut
+from mien.networks import CriticOutput, Edit
+
+
+def batch_of(count: int = 8, labels: list[int] | None = None) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(count, 1, 16, 16, generator=generator) * 2 - 1
+    return Batch(images, torch.tensor(labels if labels is not None else [i % 7 for i in range(count)]))
+
+
+def says(probabilities: list[list[float]], coordinates: list[list[float]] | None = None) -> CriticOutput:
+    """Return what a critic would say: class probabilities over the first classes, the rest being impossible."""
+    logits = torch.full((len(probabilities), 7), -1e4)
+    for row, values in zip(logits, probabilities, strict=True):
+        row[: len(values)] = torch.tensor(values).log()
+    places = torch.tensor(coordinates) if coordinates else torch.zeros(len(probabilities), 2)
+    return CriticOutput(torch.zeros(len(probabilities), 1, 2, 2), (logits, places))
+
+
+def drawn(labels: list[int], radius: list[float], free: int) -> Draw:
+    count = len(labels)
+    direction = torch.tensor([[0.0, 1.0]]).expand(count, 2)
+    return Draw(
+        torch.tensor(labels), torch.tensor(radius), torch.zeros(count, 2), torch.arange(count) < free, direction
+    )
+
+
+class FixedCritic(nn.Module):
+    """Say the same of any images."""
+
+    def __init__(self, output: CriticOutput) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, images: Tensor) -> CriticOutput:
+        count = len(images)
+        return CriticOutput(self.output.realness[:count], tuple(head[:count] for head in self.output.heads))
+
+
+class RecordingGenerator(nn.Module):
+    """Change nothing, and keep the codes that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: list[Tensor] = []
+
+    def forward(self, images: Tensor, codes: Tensor) -> Edit:
+        self.codes.append(codes.detach())
+        return Edit(torch.zeros(len(images), 2, *images.shape[-2:]), torch.zeros_like(images))
+
+
+def changed(method: GANmut, **settings: Any) -> GANmut:
+    """Return the method with some settings changed, and its networks kept."""
+    method.config = dataclasses.replace(method.config, **settings)
+    return method
+
+
+def with_stand_ins(
+    method: GANmut, probabilities: list[list[float]], coordinates: list[list[float]] | None = None
+) -> RecordingGenerator:
+    """Give the method a critic that says always this and a generator that takes notes; return the generator."""
+    generator = RecordingGenerator()
+    setattr(method, "critic", FixedCritic(says(probabilities, coordinates)))  # noqa: B010  # of another type
+    setattr(method, "generator", generator)  # noqa: B010
+    return generator

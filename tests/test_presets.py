@@ -1,0 +1,101 @@
+"""Presets: every row is a configuration that can be trained, and a wrong name is answered with the nearest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mien.errors import ConfigError
+from mien.methods import METHODS
+from mien.methods.ganmut import GANmutConfig
+from mien.methods.stargan import StarGANConfig
+from mien.prepared import PreparedSet
+from mien.presets import PRESETS, configure, find_preset
+from mien.training import TrainConfig, train
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_configures_a_method_that_can_be_built(name: str) -> None:
+    preset = find_preset(name)
+    method_config, train_config = configure(preset, {})
+    with torch.device("meta"):
+        method = METHODS[preset.method](method_config)
+    assert isinstance(train_config, TrainConfig)
+    assert preset.summary
+    assert preset.promise
+    assert train_config.batch_size > getattr(method_config, "num_free_codes", 0)
+    side = method_config.image_size
+    images = torch.zeros(2, method_config.image_channels, side, side, device="meta")
+    assert len(method.get_submodule("critic")(images).heads[0]) == 2
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_names_only_settings_that_exist_and_that_differ_from_the_default(name: str) -> None:
+    preset = PRESETS[name]
+    method_config, train_config = configure(preset, {})
+    for settings, config in ((preset.method_settings, method_config), (preset.train_settings, train_config)):
+        for key, value in settings.items():
+            assert getattr(config, key) == value
+
+
+def test_faithful_presets_are_the_papers_settings() -> None:
+    assert configure(PRESETS["ganmut-affectnet"], {})[0] == GANmutConfig()
+    loop = configure(PRESETS["ganmut-affectnet"], {})[1]
+    assert (loop.steps, loop.batch_size, loop.balance, loop.augmentation) == (2_000_000, 16, 0.0, True)
+    assert configure(PRESETS["stargan-fer2013"], {})[0] == StarGANConfig()
+
+
+def test_stargan_trains_400_epochs_of_the_images_that_there_are() -> None:
+    """3995 angry faces, not the 3395 that the paper prints: FER2013's training set has 28,709 in all."""
+    angry, disgusted, afraid, happy, sad, surprised, neutral = 3995, 436, 4097, 7215, 4830, 3171, 4965
+    assert angry + disgusted + afraid + happy + sad + surprised + neutral == 28_709
+    loop = configure(PRESETS["stargan-fer2013"], {})[1]
+    assert loop.batch_size == 8
+    assert loop.steps == 400 * ((angry + happy + sad + surprised) // 8)
+
+
+def test_settings_are_changed_by_name_wherever_they_belong() -> None:
+    method_config, loop = configure(
+        PRESETS["smoke"], {"steps": "10", "num_free_codes": "3", "augmentation": "yes", "betas": "0,0.9"}
+    )
+    assert (loop.steps, loop.augmentation, loop.batch_size) == (10, True, 32)
+    assert (method_config.num_free_codes, method_config.betas) == (3, (0.0, 0.9))
+    assert configure(PRESETS["smoke"], {})[1].steps == 600  # the table is as it was
+
+
+@pytest.mark.parametrize(("name", "guess"), [("smok", "smoke"), ("ganmut-fer2031", "ganmut-fer2013")])
+def test_an_unknown_preset_is_answered_with_the_nearest(name: str, guess: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown preset `{name}`") as error:
+        find_preset(name)
+    assert error.value.hint.startswith(f"did you mean `{guess}`? known: stargan-fer2013, ")
+
+
+def test_a_preset_like_no_other_gets_the_list() -> None:
+    with pytest.raises(ConfigError) as error:
+        find_preset("qqq")
+    assert error.value.hint == f"known: {', '.join(PRESETS)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"), [("step", "steps"), ("lamda_rec", "lambda_rec"), ("batchsize", "batch_size")]
+)
+def test_an_unknown_setting_is_answered_with_the_nearest(name: str, guess: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown setting `{name}`") as error:
+        configure(PRESETS["smoke"], {name: 1})
+    assert error.value.hint.startswith(f"did you mean `{guess}`? known: ")
+
+
+def test_a_value_out_of_range_is_an_error_for_people() -> None:
+    for settings in ({"steps": "0"}, {"penalty": "r3"}, {"noise": "loud"}):
+        with pytest.raises(ConfigError) as error:
+            configure(PRESETS["smoke"], settings)
+        assert error.value.hint
+
+
+def test_the_smoke_preset_takes_its_first_steps(prepared: PreparedSet, tmp_path: Path) -> None:
+    method_config, loop = configure(PRESETS["smoke"], {"steps": 2, "image_size": 16, "critic_layers": 2})
+    run = train("smoke", PRESETS["smoke"].method, method_config, loop, prepared.path, tmp_path / "run")
+    assert [line["step"] for line in run.stats()] == [2]
+    assert {"critic/penalty", "generator/bend", "generator/fold"} <= set(run.stats()[0])
