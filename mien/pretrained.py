@@ -141,7 +141,7 @@ def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
             "preset": settings["preset"],
             "train_config": settings["train_config"],
             "data": settings["data"],
-            "device": settings.get("device"),
+            "machine": run.machine(),
             "steps": step,
             "images": step * settings["train_config"]["batch_size"],
             "seconds": round(training_seconds(stats, settings["train_config"]["batch_size"])),

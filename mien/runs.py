@@ -2,6 +2,7 @@
 
     RUN/
       config.json                     method, settings, data hash: what the same command must match to resume
+      machine.json                    processor and versions that it was trained on
       stats.jsonl                     one line every `log_every` steps
       samples/step-0001000.png        fixed validation faces, edited
       checkpoints/step-0001000.*      .safetensors (all tensors) and .json (step, sha256)
@@ -14,10 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mien.errors import RunError
@@ -59,6 +62,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is no readable safetensors file: {error}", hint="restore it from a copy") from None
+
+
+def describe_machine() -> dict[str, str]:
+    """Name processor, GPU, threads and torch, so that a speed or a result can say where it was measured."""
+    processor = platform.processor() or platform.machine()
+    if (cpuinfo := Path("/proc/cpuinfo")).exists():
+        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = models[0] if models else processor
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {"processor": processor, "gpu": gpu, "threads": str(torch.get_num_threads()), "torch": torch.__version__}
 
 
 class Run:
@@ -103,6 +116,16 @@ class Run:
             return Run(path, json.loads(file.read_text(encoding="utf-8")))
         except json.JSONDecodeError as error:
             raise RunError(f"{file} is broken: {error}", hint="restore it from a copy") from None
+
+    def note_machine(self, facts: Mapping[str, str]) -> None:
+        """Keep what the run was trained on; it may be resumed elsewhere, so this is no part of the configuration."""
+        if facts not in (before := self.machine()):
+            write_text(self.path / "machine.json", json.dumps([*before, dict(facts)], indent=2) + "\n")
+
+    def machine(self) -> list[dict[str, str]]:
+        """Return the machines that the run was trained on, in their order."""
+        path = self.path / "machine.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
     # --- stats ---------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,8 @@ class Condition:
         for part in text.split(","):
             name, colon, weight = part.partition(":")
             try:
-                weights[parse_expression(name)] = float(weight) if colon else 1.0
+                known = parse_expression(name)
+                weights[known] = weights.get(known, 0.0) + (float(weight) if colon else 1.0)
             except ValueError:
                 raise ConditionError(
                     f"`{part.strip()}` is not `name:share`", hint="for example `happy:0.6,surprise:0.4`"

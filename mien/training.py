@@ -27,7 +27,7 @@ from mien.methods import METHODS, Method
 from mien.methods.base import check_choices, config_from_mapping, require
 from mien.networks import apply_edit
 from mien.prepared import PreparedSet
-from mien.runs import Run
+from mien.runs import Run, describe_machine
 from mien.spaces import Condition
 
 FORMAT = 1
@@ -216,6 +216,7 @@ def train(
         "data": {"hash": prepared.hash, "dataset": prepared.manifest["dataset"]},
     }
     run = Run.open(out, configuration)
+    run.note_machine(describe_machine())
     fabric = _fabric(config.precision)
     torch.manual_seed(config.seed)
     trainer = Trainer(METHODS[method_name](method_config), config, fabric.device)

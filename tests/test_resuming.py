@@ -137,7 +137,7 @@ def test_a_kill_at_any_write_is_survived(
             stopped += 1
         else:
             break
-    assert stopped == 6  # configuration, stats, and twice a checkpoint with its record
+    assert stopped == 7  # configuration, machine, stats, and twice a checkpoint with its record
 
 
 def test_the_same_call_on_a_finished_run_changes_nothing(start: Callable[..., Run], tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from mien.apps.cli import app
 from mien.apps.progress import ProgressBar
 from mien.version import VERSION
 
-
 # --- speed, help, usage ------------------------------------------------------------------------------------------
 
 

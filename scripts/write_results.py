@@ -1,0 +1,92 @@
+"""Write the README's results from benchmarks/results.jsonl, so that no number there is typed by hand.
+
+Only lines that were measured with the shipped weights (by their hash), or without any model, are used; of several of one
+kind the newest.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+NAME = "ganmut-fer2013"
+START, END = "<!-- results -->", "<!-- /results -->"
+
+
+def newest(lines: list[dict[str, Any]], name: str, **facts: Any) -> dict[str, Any]:
+    """Return the last line of a name whose facts match."""
+    return [line for line in lines if line["name"] == name and all(line.get(k) == v for k, v in facts.items())][-1]
+
+
+def results() -> str:
+    """Return the results as Markdown."""
+    model = json.loads((ROOT / "mien" / "weights" / f"{NAME}.json").read_text(encoding="utf-8"))
+    lines = [
+        json.loads(line) for line in (ROOT / "benchmarks" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    digest = model["sha256"]
+    neutral, anyone = (newest(lines, "expression-f1", model_sha256=digest, faces=f) for f in ("neutral", "any"))
+    real = newest(lines, "expression-f1-real", judge_sha256=neutral["judge_sha256"], data_hash=neutral["data_hash"])
+    accuracy = newest(
+        lines, "judge-accuracy-real", judge_sha256=neutral["judge_sha256"], data_hash=neutral["data_hash"]
+    )
+    training = model["training"]
+    names = list(neutral["per_class"])
+    rows = [
+        ["seen as what was asked (F1)", "macro", *names],
+        ["---"] * (len(names) + 2),
+        ["neutral faces, edited", f"**{neutral['value']:.2f}**", *(f"{neutral['per_class'][n]:.2f}" for n in names)],
+        [
+            "faces of any expression, edited",
+            f"**{anyone['value']:.2f}**",
+            *(f"{anyone['per_class'][n]:.2f}" for n in names),
+        ],
+        ["real faces, for comparison", f"{real['value']:.2f}", *(f"{value:.2f}" for value in real["per_class"])],
+        ["grey levels changed (of 255)", "", *(f"{neutral['mean_change_levels'][n]:.0f}" for n in names)],
+    ]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    megabytes = (ROOT / "mien" / "weights" / f"{NAME}.safetensors").stat().st_size / 1e6
+    parameters = {name: f"{count / 1e6:.2f}" for name, count in model["parameters"].items()}
+    minutes, images = training["seconds"] / 60, training["images"]
+    count, other = neutral["n"] // len(names), anyone["n"] // len(names)
+    return "\n".join(
+        [
+            f"The weights that ship (`{NAME}`: generator {parameters['generator']} M parameters, critic "
+            f"{parameters['critic']} M, {megabytes:.1f} MB",
+            f"in half precision) were trained on a CPU: {training['steps']} steps, {images:,} images, {minutes:.0f} "
+            "minutes. Validation faces of FER2013,",
+            f"edited at intensity {neutral['intensity']:g}, were shown to a judge that was trained without any generator "
+            f"and names {accuracy['value']:.0%} of {accuracy['n']}",
+            "real faces as the majority of FER+'s annotators does:",
+            "",
+            table,
+            "",
+            f"{count} and {other} faces were edited to each expression; `benchmarks/results.jsonl` has the circumstances.",
+            speed(lines, digest),
+        ]
+    )
+
+
+def speed(lines: list[dict[str, Any]], digest: str) -> str:
+    """Return a sentence on speed, from what was measured."""
+    parts = []
+    for part in ("find", "render", "paste"):
+        line = newest(lines, f"edit-{part}", model_sha256=digest)
+        parts.append(f"{part} {line['value'] * 1000:.0f} ms")
+    line = newest(lines, "edit-find", model_sha256=digest)
+    where = f"{line['machine']['processor']}, {line['machine']['threads']} threads"
+    return f"One edit of a {line['photo']} portrait takes {', '.join(parts)} ({where})."
+
+
+def main() -> None:
+    """Replace what stands between the marks in the README."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, after = text.split(START)[0], text.split(END)[1]
+    readme.write_text(f"{before}{START}\n{results()}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

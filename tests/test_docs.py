@@ -1,0 +1,143 @@
+"""What stands beside the package: the page of the commands is current, and the examples do what they say."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from untrained import write_run
+
+from mien.apps.cli import app
+from mien.datasets import drawn, folder
+from mien.images import read_image, read_mark, read_photo
+from mien.prepared import PreparedSet, prepare
+from mien.provenance import DIGITAL_SOURCE_TYPE, parse_mark
+
+ROOT = Path(__file__).parent.parent
+PORTRAIT = ROOT / "assets" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("models") / "run").path
+
+
+def run_example(name: str, *arguments: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run an example as a script, in this process."""
+    script = ROOT / "examples" / name
+    monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+    runpy.run_path(str(script), run_name="__main__")
+
+
+# --- the page of the commands ------------------------------------------------------------------------------------
+
+
+def test_the_page_of_the_commands_is_current() -> None:
+    reference = runpy.run_path(str(ROOT / "scripts" / "write_cli_reference.py"))["reference"]
+    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == reference(), "run `make docs`"
+
+
+def test_the_page_names_every_command_and_option() -> None:
+    import typer.main
+
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    commands = typer.main.get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
+    assert re.findall(r"^## mien (\w+)$", page, re.M) == list(commands)
+    for name, command in commands.items():
+        section = page.partition(f"## mien {name}\n")[2].partition("\n## ")[0]
+        for option in (
+            opt for p in command.params if p.param_type_name == "option" and p.name != "help" for opt in p.opts
+        ):
+            assert f"`{option}" in section, (name, option)
+
+
+def commands_in(page: str) -> list[list[str]]:
+    """Return the words of every `mien` command that a page shows, in a block or in a line of text."""
+    text = (ROOT / page).read_text("utf-8")
+    blocks = [line for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
+    shown = [*blocks, *re.findall(r"For example `([^`]+)`", text)]
+    return [
+        shlex.split(line, comments=True)[1:] for line in shown if line.startswith("mien ") and "OPTIONS" not in line
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md", "docs/datasets.md"])
+def test_every_command_that_a_page_shows_can_be_parsed(page: str) -> None:
+    import typer.main
+
+    commands = typer.main.get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
+    shown = [words for words in commands_in(page) if words and words[0].islower() and words[-1].isascii()]
+    assert shown
+    for name, *arguments in shown:
+        if not any(word.isupper() for word in arguments):  # a usage line has words to be filled in
+            with commands[name].make_context(name, arguments) as context:
+                assert context.params, (page, name, arguments)
+
+
+# --- examples ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
+def test_an_example_tells_how_it_is_called(script: str) -> None:
+    done = subprocess.run([sys.executable, ROOT / "examples" / script, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and f"python examples/{script}" in done.stdout, done.stderr
+
+
+def test_edit_portrait(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "edited.jpg"
+    run_example("edit_portrait.py", PORTRAIT, out, "--model", model, monkeypatch=monkeypatch)
+    assert re.search(r"^before: \w+ \d+%, .*\nafter: surprise:0.6\+happy:0.4 @ 0.9 -> ", capsys.readouterr().out)
+    mark = read_mark(out)
+    assert mark is not None and mark["condition"].startswith("surprise:0.6+happy:0.4")
+    change = np.abs(read_image(out).astype(int) - read_image(PORTRAIT))
+    assert change[:250, 100:350].max() > 30 and change[300:].mean() < 2  # JPEG's own loss is smaller
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif"])
+def test_walk_round_the_disc(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    out = tmp_path / f"walk{suffix}"
+    settings = ("--steps", 6, "--size", 64)
+    run_example("walk_round_the_disc.py", PORTRAIT, out, "--model", model, *settings, monkeypatch=monkeypatch)
+    with Image.open(out) as animation:
+        assert (animation.n_frames, animation.size) == (6, (64, 64))  # pyright: ignore[reportAttributeAccessIssue]
+        frames = []
+        for index in range(6):
+            animation.seek(index)
+            frames.append(np.asarray(animation.convert("RGB")).astype(int))
+    # Opposite points of the disc differ more than what the format loses.
+    assert np.abs(frames[0] - frames[3]).max() > 30
+    if suffix == ".webp":
+        mark = parse_mark(read_photo(out).xmp)
+        assert mark is not None and mark["digital_source_type"] == DIGITAL_SOURCE_TYPE
+    else:
+        assert b"Facial expression edited by AI" in out.read_bytes()
+
+
+def test_balance_expressions(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rare = [row for row in drawn.read(count=70, size=32) if row.expression != "fear" or row.key.endswith("1/fear")]  # pyright: ignore
+    prepare(rare, tmp_path / "set", dataset="drawn", size=32)
+    settings = ("--model", model, "--per-expression", 12)
+    run_example("balance_expressions.py", tmp_path / "set", tmp_path / "out", *settings, monkeypatch=monkeypatch)
+    balanced = prepare(folder.read(tmp_path / "out"), tmp_path / "again", dataset="folder", size=32)
+    before = PreparedSet.open(tmp_path / "set")
+    for name in before.expressions:
+        assert len(balanced.select("train", [name])) == (9 if name == "neutral" else 12), name
+        assert len(balanced.select("validation", [name])) == len(before.select("validation", [name]))
+    synthetic = sorted((tmp_path / "out/train/fear").glob("synthetic-*.png"))
+    assert len(synthetic) == 11
+    mark = read_mark(synthetic[0])
+    assert mark is not None and mark["condition"].startswith("fear @ ")
+    assert all(read_mark(path) is None for path in (tmp_path / "out/validation/fear").glob("*.png"))
+    # A synthetic face is one of the neutral faces, moved: nearer to its origin than to anybody else.
+    neutral = before.images(before.select("train", ["neutral"])).astype(int)
+    distances = np.abs(read_image(synthetic[0]).astype(int) - neutral).mean(axis=(1, 2, 3))
+    assert 0 < np.sort(distances)[0] < np.sort(distances)[1]
