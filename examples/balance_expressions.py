@@ -37,6 +37,7 @@ def edited(model: Model, faces: np.ndarray, conditions: list[mien.Condition]) ->
 
 
 def main() -> None:
+    """Write the class folders that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="prepared set")
     parser.add_argument("out", type=Path, help="folder for the class folders")

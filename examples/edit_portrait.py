@@ -13,6 +13,7 @@ from mien.provenance import EditMark
 
 
 def main() -> None:
+    """Edit the photo that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("out", type=Path)

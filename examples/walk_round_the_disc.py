@@ -20,6 +20,7 @@ from mien.provenance import EditMark, merge_mark
 
 
 def main() -> None:
+    """Write the animation that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("out", type=Path, help="a .gif or .webp file")

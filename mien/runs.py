@@ -45,11 +45,11 @@ def write_text(path: Path, text: str) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors as safetensors, atomically."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    temporary = _temporary(path)
+    temporary = path.with_name(f".{path.name}.tmp")
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(whole, temporary, metadata=dict(metadata or {}))
+    temporary.write_bytes(save(whole, metadata=dict(metadata or {})))  # `save_file` would make it private to the user
     os.replace(temporary, path)
 
 
