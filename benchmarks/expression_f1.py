@@ -160,10 +160,14 @@ def main() -> None:
     scores = f1_scores(np.concatenate(asked), np.concatenate(judged), len(BASIC))
     kept = [BASIC.index(name) for name in space.expressions]
     facts = {
-        **common, "model_sha256": model.sha256, "faces": given.origin, "intensity": given.intensity, "n": len(asked[0]) * len(asked),
-        "per_class": {n: round(float(scores[BASIC.index(n)]), 3) for n in space.expressions},
+        **common,
+        "model_sha256": model.sha256,
+        "faces": given.origin,
+        "intensity": given.intensity,
+        "n": len(rows) * len(space.expressions),
+        "per_class": {name: round(float(scores[BASIC.index(name)]), 3) for name in space.expressions},
         "mean_change_levels": {n: round(c, 2) for n, c in zip(space.expressions, changes, strict=True)},
-    }  # fmt: skip
+    }
     macro = float(scores[kept].mean())
     record(given.out, "expression-f1", macro, **facts)
     print(f"edits of {len(rows)} {given.origin} faces: macro-F1 {macro:.3f}")

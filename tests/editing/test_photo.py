@@ -30,10 +30,8 @@ def small_model(generator: str = "warp", channels: int = 1, method: str = "ganmu
         "image_size": 32, "image_channels": channels, "generator": generator, "generator_channels": 8,
         "generator_blocks": 1, "critic_channels": 8, "critic_layers": 3,
     }  # fmt: skip
-    if method == "ganmut":
-        built = GANmut(GANmutConfig(**settings, axes="spread"))
-    else:
-        built = StarGAN(StarGANConfig(**settings))
+    ganmut = method == "ganmut"
+    built = GANmut(GANmutConfig(**settings, axes="spread")) if ganmut else StarGAN(StarGANConfig(**settings))
     if generator == "warp":
         torch.nn.init.normal_(built.generator.to_displacement.weight, std=0.3)
         torch.nn.init.normal_(built.generator.to_residual.weight, std=0.3)
@@ -56,7 +54,9 @@ def face(editor, photo):
 
 
 def still(face, size: int = 32) -> Rendering:
-    return Rendering(face, Condition.named("neutral"), Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 1, size, size)))
+    return Rendering(
+        face, Condition.named("neutral"), Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 1, size, size))
+    )
 
 
 def test_an_edit_of_zero_returns_the_photo_to_the_bit(editor, photo, face):
