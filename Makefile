@@ -12,7 +12,7 @@ CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
 # Twice quiet: errors only; what happens is told in one line for each step.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 PHOTO := assets/astronaut.png
-PICTURES := out/astronaut-surprise.png out/astronaut-gamut.png out/astronaut-sweep.png
+PICTURES := out/astronaut-sad.png out/astronaut-gamut.png out/astronaut-sweep.png
 
 .NOTPARALLEL:
 .PHONY: help demo install test lint check docs clean
@@ -21,7 +21,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 demo: install ## install, then edit a portrait; the pictures lie in out/
-	$(BIN)/mien edit $(PHOTO) --expression surprise --intensity 0.9 -o out/astronaut-surprise.png
+	$(BIN)/mien edit $(PHOTO) --expression sad --intensity 0.9 -o out/astronaut-sad.png
 	$(BIN)/mien gamut $(PHOTO) -o out/astronaut-gamut.png
 	$(BIN)/mien sweep $(PHOTO) -o out/astronaut-sweep.png
 	@echo "one portrait edited, the whole disc, every expression at five intensities:"

@@ -108,9 +108,21 @@ class Batches:
         counts = torch.bincount(labels, minlength=len(columns)).clamp_min(1).double()
         self.weights = counts.pow(-balance)[labels] if balance else None
         self._prepared = prepared
+        self._expressions = tuple(expressions)
         size = len(self.rows) * prepared.size**2 * prepared.channels
         self._resident = self._load(self.rows) if size <= resident_bytes else None
         self._permutation: tuple[int, Tensor] | None = None
+
+    def require_every_expression(self) -> None:
+        """Raise `DataError` where an expression has not a single image: training would learn it from nothing."""
+        seen = {self._expressions[label] for label in set(self.labels.tolist())}
+        absent = [name for name in self._expressions if name not in seen]
+        if absent:
+            present = ",".join(name for name in self._expressions if name in seen)
+            raise DataError(
+                f"the prepared set has no training images of {', '.join(absent)}",
+                hint=f"train what it has, `--set expressions={present}`, or prepare more data",
+            )
 
     def _load(self, rows: np.ndarray) -> Tensor:
         images = torch.from_numpy(np.ascontiguousarray(self._prepared.images(rows))).to(self.device)

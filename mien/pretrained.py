@@ -100,7 +100,9 @@ def _load_file(path: Path) -> Model:
         if found != wanted:
             raise WeightsError(f"{beside} has format {found}, this mien reads {wanted}", hint="update mien")
         kind = METHODS[description["method"]]
-        method = kind(config_from_mapping(kind.Config, description["method_config"]))
+        if not isinstance(settings := description["method_config"], Mapping):
+            raise TypeError(f"method_config is {settings!r}")
+        method = kind(config_from_mapping(kind.Config, settings))
         wanted_hash = description["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{beside} is broken: {error!r}", hint="download or export the model again") from None

@@ -36,21 +36,28 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write under another name and rename; what cannot be written whole (a full disk) leaves nothing behind."""
+    temporary = _temporary(path)
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that it is either the old one or the new one, never half."""
-    temporary = _temporary(path)
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    _write_whole(path, text.encode("utf-8"))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors as safetensors, atomically."""
     from safetensors.torch import save
 
-    temporary = path.with_name(f".{path.name}.tmp")
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    temporary.write_bytes(save(whole, metadata=dict(metadata or {})))  # `save_file` would make it private to the user
-    os.replace(temporary, path)
+    _write_whole(path, save(whole, metadata=dict(metadata or {})))  # `save_file` would make it private to the user
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -113,9 +120,12 @@ class Run:
         if not file.exists():
             raise RunError(f"{path} is no run folder", hint="a run folder holds config.json; `mien train` makes one")
         try:
-            return Run(path, json.loads(file.read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
+            configuration = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:  # no JSON, or no UTF-8
             raise RunError(f"{file} is broken: {error}", hint="restore it from a copy") from None
+        if not isinstance(configuration, dict):
+            raise RunError(f"{file} is broken: it holds no table of settings", hint="restore it from a copy")
+        return Run(path, configuration)
 
     def note_machine(self, facts: Mapping[str, str]) -> None:
         """Keep what the run was trained on; it may be resumed elsewhere, so this is no part of the configuration."""
@@ -125,7 +135,12 @@ class Run:
     def machine(self) -> list[dict[str, str]]:
         """Return the machines that the run was trained on, in their order."""
         path = self.path / "machine.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        except ValueError as error:
+            raise RunError(
+                f"{path} is broken: {error}", hint="delete it; only the notes on machines are lost"
+            ) from None
 
     # --- stats ---------------------------------------------------------------------------------------------------
 

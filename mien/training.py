@@ -31,6 +31,8 @@ from mien.runs import Run, describe_machine
 from mien.spaces import Condition
 
 FORMAT = 1
+#: What a run's configuration says besides its format.
+_DESCRIPTION = ("preset", "method", "method_config", "train_config", "data")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class TrainConfig:
         for name in ("steps", "batch_size", "log_every", "sample_every", "checkpoint_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
-        require(self.balance >= 0, "balance", self.balance, "0 or more")
+        require(0 <= self.balance <= 10, "balance", self.balance, "from 0 to 10")
+        require(abs(self.seed) < 2**63, "seed", self.seed, "a whole number of 63 bits")
 
 
 @dataclass(frozen=True)
@@ -201,8 +204,11 @@ def train(
     data: Path,
     out: Path,
     report: Callable[[Progress], None] = lambda progress: None,
+    init: Path | None = None,
 ) -> Run:
     """Train a method on a prepared set into a run folder; the same call resumes what an earlier one left.
+
+    `init` is another run, of the same networks, whose averaged generator and critic a new run starts from.
 
     Raises `RunError` where the folder belongs to another configuration, or when the losses are no longer finite.
     """
@@ -215,33 +221,60 @@ def train(
         "train_config": dataclasses.asdict(config),
         "data": {"hash": prepared.hash, "dataset": prepared.manifest["dataset"]},
     }
-    run = Run.open(out, configuration)
-    run.note_machine(describe_machine())
+    if init is not None:
+        configuration["init"] = _origin(init, out)
     fabric = _fabric(config.precision)
     torch.manual_seed(config.seed)
-    trainer = Trainer(METHODS[method_name](method_config), config, fabric.device)
-    start = 0
-    if (checkpoint := run.latest_checkpoint()) is not None:
-        start, tensors = checkpoint
-        trainer.load_state(tensors)
-    run.forget_stats_after(start)
-    settings: dict[str, Any] = {
-        "image_size": method_config.image_size,
-        "image_channels": method_config.image_channels,
-        "seed": config.seed,
-        "device": fabric.device,
-    }
+    method = METHODS[method_name](method_config)
+    if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
+        _start_from(method, init)
+    least = method.smallest_batch
+    require(config.batch_size >= least, "batch_size", config.batch_size, f"{least} or more with this method's settings")
     batches = Batches(
         prepared,
         method_config.expressions,
+        image_size=method_config.image_size,
+        image_channels=method_config.image_channels,
+        seed=config.seed,
+        device=fabric.device,
         batch_size=config.batch_size,
         balance=config.balance,
         augmentation=Augmentation() if config.augmentation else None,
-        **settings,
     )
-    faces = _sample_faces(prepared, method_config.expressions, settings)
+    batches.require_every_expression()
+    faces = _sample_faces(prepared, method_config.expressions, batches)
+    # Only now: what settings, data or a missing package can make fail was tried; a run that cannot start leaves no folder.
+    run = Run.open(out, configuration)
+    run.note_machine(describe_machine())
+    checkpoint = run.latest_checkpoint()
+    trainer = Trainer(method, config, fabric.device)
+    start = 0
+    if checkpoint is not None:
+        start, tensors = checkpoint
+        trainer.load_state(tensors)
+    run.forget_stats_after(start)
     _loop(trainer, config, run, batches, faces, fabric, start, report)
     return run
+
+
+def _origin(init: Path, out: Path) -> dict[str, Any]:
+    """Say which run and step a run starts from; one that was started says it itself, since its origin may have gone on."""
+    if (out / "config.json").exists() and (noted := Run.read(out).configuration.get("init")):
+        return noted
+    source = Run.read(init)
+    _, step = trained_method(source)
+    return {**{key: source.configuration[key] for key in ("preset", "method_config", "train_config")}, "step": step}
+
+
+def _start_from(method: Method, init: Path) -> None:
+    """Copy another run's averaged generator and its critic into a method; their networks must be the same."""
+    trained, _ = trained_method(Run.read(init))
+    try:
+        method.load_state_dict(trained.state_dict())
+    except RuntimeError:
+        raise RunError(
+            f"{init} holds other networks than this configuration", hint="give the sizes and expressions that it has"
+        ) from None
 
 
 def _loop(
@@ -317,9 +350,7 @@ def _check_finite(done: int, broken: list[str]) -> None:
         )
 
 
-def _sample_faces(
-    prepared: PreparedSet, expressions: tuple[str, ...], settings: dict[str, Any], count: int = 8
-) -> Tensor:
+def _sample_faces(prepared: PreparedSet, expressions: tuple[str, ...], batches: Batches, count: int = 8) -> Tensor:
     """Pick the faces of the sample grids: the first of each expression of the validation split, or of training."""
     for split in ("validation", "train"):
         rows = prepared.select(split=split, expressions=expressions)
@@ -328,8 +359,7 @@ def _sample_faces(
     rounds = [rows[prepared.labels[rows] == VOCABULARY.index(name)] for name in expressions]
     order = [int(group[i]) for i in range(count) for group in rounds if i < len(group)]
     chosen = sorted(order[:count])
-    batches = Batches(prepared, expressions, split=split, batch_size=1, resident_bytes=0, **settings)
-    raw = torch.from_numpy(np.ascontiguousarray(prepared.images(np.array(chosen)))).to(settings["device"])
+    raw = torch.from_numpy(np.ascontiguousarray(prepared.images(np.array(chosen)))).to(batches.device)
     return batches.fit(raw.permute(0, 3, 1, 2))
 
 
@@ -347,9 +377,19 @@ def trained_method(run: Run) -> tuple[Method, int]:
     if checkpoint is None:
         raise RunError(f"{run.path} has no checkpoint yet", hint="let `mien train` run until it has written one")
     step, tensors = checkpoint
-    config = config_from_mapping(METHODS[run.configuration["method"]].Config, run.configuration["method_config"])
-    method = METHODS[run.configuration["method"]](config)
-    method.load_state_dict(_under("method.", tensors))
+    kind = METHODS.get(str(run.configuration.get("method")))
+    missing = [name for name in _DESCRIPTION if name not in run.configuration]
+    if kind is None or missing:
+        wrong = f"lacks {', '.join(missing)}" if missing else f"names no method: {run.configuration['method']!r}"
+        raise RunError(f"{run.path / 'config.json'} {wrong}", hint="restore it from a copy")
+    method = kind(config_from_mapping(kind.Config, run.configuration["method_config"]))
+    try:
+        method.load_state_dict(_under("method.", tensors))
+    except RuntimeError:  # its message lists every tensor
+        raise RunError(
+            f"the checkpoints of {run.path} hold other networks than its config.json describes",
+            hint="restore config.json from a copy",
+        ) from None
     with torch.no_grad():
         parameters = dict(method.named_parameters())
         for name, tensor in _under("average.", tensors).items():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from mien.prepared import PreparedSet
 from mien.presets import settings_beside
@@ -22,20 +23,29 @@ from mien.runs import Run, write_text
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results.jsonl"
 
 
+def command(configuration: dict[str, Any], out: str) -> str:
+    """Return the command that trained a run of this configuration."""
+    preset = configuration["preset"]
+    changed = "".join(f" --set {setting}" for setting in settings_beside(preset, configuration))
+    return f"mien train {preset} --data DATA --out {out}{changed}"
+
+
 def release(run_path: Path, data: Path, name: str) -> Path:
     """Export a run under a name, with the facts that only its prepared set and its preset know."""
     run, prepared = Run.read(run_path), PreparedSet.open(data)
     if run.configuration["data"]["hash"] != prepared.hash:
         raise SystemExit(f"{run_path} was trained on another set than {data}")
-    preset = run.configuration["preset"]
-    changed = "".join(f" --set {setting}" for setting in settings_beside(preset, run.configuration))
+    training = [command(run.configuration, "RUN")]
+    if origin := run.configuration.get("init"):
+        first = f"{command(origin, 'FIRST')}  # to step {origin['step']}"
+        training = [first, f"{training[0]} --init FIRST"]
     recipe = prepared.manifest["recipe"]
     detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
     options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
     facts = {
         "commands": [
             f"mien prepare {recipe['dataset']} SOURCE --out DATA --size {recipe['size']}{detector}{options}",
-            f"mien train {preset} --data DATA --out RUN{changed}",
+            *training,
         ],
         "data": {"hash": prepared.hash, "counts": prepared.manifest["counts"]["train"], "recipe": recipe},
         "licence": "Apache-2.0; trained on FER2013, of which no image is part of this file or of the repository",

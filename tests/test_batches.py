@@ -102,6 +102,13 @@ def test_labels_and_votes_follow_the_methods_order(make_prepared: Callable[..., 
     assert by_label[0] == [1.0, 0.0]
 
 
+def test_an_expression_without_a_single_training_image_is_refused(prepared: PreparedSet) -> None:
+    batches(prepared).require_every_expression()
+    with pytest.raises(DataError, match="no training images of contempt") as error:
+        batches(prepared, (*BASIC, "contempt")).require_every_expression()
+    assert f"expressions={','.join(BASIC)}`" in error.value.hint
+
+
 def test_votes_for_none_of_the_methods_expressions_fall_back_to_the_label(
     make_prepared: Callable[..., PreparedSet],
 ) -> None:

@@ -58,9 +58,9 @@ def test_stargan_trains_400_epochs_of_the_images_that_there_are() -> None:
 
 def test_settings_are_changed_by_name_wherever_they_belong() -> None:
     method_config, loop = configure(
-        PRESETS["smoke"], {"steps": "10", "num_free_codes": "3", "augmentation": "yes", "betas": "0,0.9"}
+        PRESETS["smoke"], {"steps": "10", "num_free_codes": "3", "augmentation": "no", "betas": "0,0.9"}
     )
-    assert (loop.steps, loop.augmentation, loop.batch_size) == (10, True, 32)
+    assert (loop.steps, loop.augmentation, loop.batch_size) == (10, False, 16)
     assert (method_config.num_free_codes, method_config.betas) == (3, (0.0, 0.9))
     assert configure(PRESETS["smoke"], {})[1].steps == 600  # the table is as it was
 

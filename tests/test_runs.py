@@ -73,10 +73,17 @@ def test_what_a_kill_while_the_folder_was_made_leaves_is_taken_over(tmp_path: Pa
     assert (tmp_path / "run" / "samples").is_dir()
 
 
-def test_a_broken_configuration_is_an_error_for_people(run: Run) -> None:
-    (run.path / "config.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"null", b"\xff\xfe"])
+def test_a_broken_configuration_is_an_error_for_people(run: Run, content: bytes) -> None:
+    (run.path / "config.json").write_bytes(content)
     with pytest.raises(RunError, match=r"config\.json is broken"):
         Run.open(run.path, CONFIGURATION)
+
+
+def test_a_broken_list_of_machines_is_an_error_for_people(run: Run) -> None:
+    (run.path / "machine.json").write_text("{")
+    with pytest.raises(RunError, match=r"machine\.json is broken"):
+        run.machine()
 
 
 def test_a_half_written_last_line_of_stats_is_left_out(run: Run) -> None:
@@ -155,6 +162,16 @@ def test_writing_fails_without_touching_what_is_there(tmp_path: Path, monkeypatc
         write_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)})
     assert (tmp_path / "x.json").read_text() == "old"
     assert torch.equal(read_tensors(tmp_path / "x.safetensors")["a"], torch.ones(2))
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "x.json").mkdir()  # a file cannot take a folder's place
+    (tmp_path / "x.safetensors").mkdir()
+    with pytest.raises(OSError):
+        write_text(tmp_path / "x.json", "new")
+    with pytest.raises(OSError):
+        write_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)})
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.json", "x.safetensors"]
 
 
 def test_a_file_that_is_no_safetensors_is_an_error_for_people(tmp_path: Path) -> None:

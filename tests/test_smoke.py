@@ -17,16 +17,20 @@ import torch
 from mien.expressions import BASIC, NEUTRAL
 from mien.images import luma, to_uint8
 from mien.methods import METHODS, Method
-from mien.methods.ganmut import GANmut
 from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.presets import configure, find_preset
 from mien.pretrained import load_model
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import Condition, DiscSpace, Space
 
 pytestmark = pytest.mark.slow
 
 RADII = np.linspace(0, 1, 11)
+#: What a trained model must reach. Measured, over four seeds of GANmut: 45 to 50 degrees, all six above 0.99, 68 to 79 %
+#: of the edits; over two of StarGAN: 96 to 98 %.
+LEAST_DEGREES = 15.0
+LEAST_CORRELATION, LEAST_CORRELATED = 0.9, 5
+LEAST_RECALL = {"smoke": 0.5, "smoke-stargan": 0.6}  # chance: 1/7 and 1/4
 
 
 def run_mien(*arguments: object) -> None:
@@ -106,8 +110,9 @@ def spearman(first: np.ndarray, second: list[float]) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def least_angle(space: DiscSpace) -> float:
+def least_angle(space: Space) -> float:
     """Return the smallest angle between two expressions' directions, in degrees."""
+    assert isinstance(space, DiscSpace)
     angles = np.sort(np.degrees(space.angles_radians) % 360)
     return float(np.diff([*angles, angles[0] + 360]).min())
 
@@ -161,30 +166,29 @@ def test_the_measure_reads_drawn_faces_of_other_people(drawn: PreparedSet, measu
 
 
 def test_ganmut_learns_axes_that_lie_apart(ganmut: Edits) -> None:
-    assert least_angle(ganmut.method.space()) >= 15
+    assert least_angle(ganmut.method.space()) >= LEAST_DEGREES
 
 
 def test_ganmut_learns_intensity_as_the_radius(ganmut: Edits) -> None:
     correlations = ganmut.rank_correlations()
-    assert sum(value >= 0.9 for value in correlations.values()) >= 5, correlations
+    assert sum(value >= LEAST_CORRELATION for value in correlations.values()) >= LEAST_CORRELATED, correlations
 
 
 def test_ganmut_edits_to_what_was_asked(ganmut: Edits) -> None:
     recall = ganmut.recall(0.9)
-    assert macro(recall) >= 0.6, recall  # chance: 1/7
+    assert macro(recall) >= LEAST_RECALL["smoke"], recall
 
 
 def test_stargan_edits_to_what_was_asked(stargan: Edits) -> None:
     # An intensity below 1 is no code that StarGAN is trained with, and so it promises nothing about the way there.
     recall = stargan.recall(1.0)
-    assert macro(recall) >= 0.6, recall  # chance: 1/4
+    assert macro(recall) >= LEAST_RECALL["smoke-stargan"], recall
 
 
-def test_no_measure_passes_an_untrained_model(drawn: PreparedSet, measure: Measure) -> None:
+def test_an_untrained_model_fails_every_measure(drawn: PreparedSet, measure: Measure) -> None:
     ganmut, stargan = untrained("smoke", drawn, measure), untrained("smoke-stargan", drawn, measure)
-    assert isinstance(ganmut.method, GANmut)
-    assert least_angle(ganmut.method.space()) < 15
+    assert least_angle(ganmut.method.space()) < LEAST_DEGREES
     correlations = ganmut.rank_correlations()
-    assert sum(value >= 0.9 for value in correlations.values()) < 5, correlations
-    assert macro(ganmut.recall(0.9)) < 0.3
-    assert macro(stargan.recall(1.0)) < 0.4
+    assert sum(value >= LEAST_CORRELATION for value in correlations.values()) < LEAST_CORRELATED, correlations
+    assert macro(ganmut.recall(0.9)) < LEAST_RECALL["smoke"]
+    assert macro(stargan.recall(1.0)) < LEAST_RECALL["smoke-stargan"]

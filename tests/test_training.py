@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.errors import ConfigError, RunError
+from mien.errors import ConfigError, MienError, RunError
 from mien.expressions import BASIC
 from mien.methods import METHODS
 from mien.methods.base import Batch, Method, Reading
@@ -157,7 +158,16 @@ def test_a_state_that_is_no_number_is_not_saved_even_where_the_losses_still_are(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"steps": 0}, {"batch_size": 0}, {"ema_decay": 1.0}, {"balance": -1.0}, {"precision": "16"}]
+    "settings",
+    [
+        {"steps": 0},
+        {"batch_size": 0},
+        {"ema_decay": 1.0},
+        {"balance": -1.0},
+        {"balance": math.inf},
+        {"seed": 10**30},
+        {"precision": "16"},
+    ],
 )
 def test_settings_of_the_loop_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as error:
@@ -215,6 +225,41 @@ def test_a_trained_method_has_the_averaged_generator_and_axes_and_the_critic_as_
         assert torch.equal(parameter, latest[1][f"{kind}.{name}"])
         assert not parameter.requires_grad
     assert not torch.equal(latest[1]["average.axes"], latest[1]["method.axes"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": None}, "lacks method"),
+        ({"train_config": None}, "lacks train_config"),
+        ({"method": "cyclegan"}, "names no method: 'cyclegan'"),
+        ({"method": ["ganmut"]}, r"names no method: \['ganmut'\]"),
+        ({"method": "stargan", "method_config": {}}, "hold other networks"),
+    ],
+)
+def test_a_configuration_that_describes_no_run_is_an_error_for_people(
+    start: Callable[..., Run], tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    run = start(tmp_path / "run", steps=1)
+    changed = {key: value for key, value in {**run.configuration, **change}.items() if value is not None}
+    with pytest.raises(RunError, match=message):
+        trained_method(Run(run.path, changed))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 2}, "batch_size is 2"),  # two free codes leave no room for a labelled one
+        ({"batch_size": 5000}, "a batch needs 5000"),
+    ],
+)
+def test_a_run_that_cannot_start_leaves_no_folder_behind(
+    start: Callable[..., Run], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MienError, match=message) as error:
+        start(tmp_path / "run", **changes)
+    assert error.value.hint
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_without_a_checkpoint_gives_no_method(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def edit(
     from mien.provenance import EditMark
 
     condition = _condition(expression, angle, intensity)
-    _check_picture(out)
+    _check_picture(out, photo)
     picture = mien.read_photo(photo)
     from mien.editing.photo import choose  # seconds: torch comes with it, and a wrong path should not wait for that
 
@@ -206,6 +206,7 @@ def train(
     data: options.Data,
     out: options.RunOut,
     setting: options.Settings = None,
+    init: options.Init = None,
     dry_run: options.DryRun = False,
 ) -> None:
     """Train a preset on a prepared set.
@@ -234,7 +235,7 @@ def train(
             losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
             bar.advance(progress.step, progress.steps, f"{progress.images_per_second:.0f} images/s  {losses}")
 
-        run_training(preset, found.method, method_config, train_config, data, out, report)
+        run_training(preset, found.method, method_config, train_config, data, out, report, init)
     print(out)
 
 
@@ -290,7 +291,7 @@ def _figure(
     from mien.errors import FaceError
     from mien.provenance import EditMark
 
-    _check_picture(out)
+    _check_picture(out, photo)
     if which == "all":
         raise FaceError(f"`mien {kind}` draws one face", hint="give `--face largest` or a number from 1")
     picture = mien.read_photo(photo)
@@ -302,12 +303,14 @@ def _figure(
     print(out)
 
 
-def _check_picture(out: Path) -> None:
+def _check_picture(out: Path, photo: Path) -> None:
     """Refuse a file name that could not be written, before the work and not after it."""
     from mien.errors import ImageError
 
     if out.suffix.lower() not in PICTURES:
         raise ImageError(f"cannot write `{out}`: unknown suffix", hint=f"end --out in {', '.join(PICTURES)}")
+    if out.exists() and photo.exists() and out.samefile(photo):
+        raise ImageError(f"{out} is the photo itself", hint="give another --out, so that the original stays")
 
 
 def _write(out: Path, pixels: Any, like: Any, mark: Any) -> None:

@@ -98,6 +98,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of the preset; repeatable."),
 ]
+Init = Annotated[
+    Path | None,
+    typer.Option(
+        "--init", metavar="RUN", help="Start from the networks of this run folder: fine-tune it.", show_default=False
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the whole configuration and stop.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `mien train`.")]
 WeightsOut = Annotated[

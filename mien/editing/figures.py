@@ -53,13 +53,13 @@ def gamut_figure(
     for ring in range(1, rings + 1):
         radius = step * ring
         pen.ellipse([half - radius, half - radius, half + radius, half + radius], outline=_FAINT, width=2)
-    rim, font = step * rings + tile * 0.62, ImageFont.load_default(tile / 6)
+    rim, dot, font = step * rings + tile * 0.62, tile / 20, ImageFont.load_default(tile / 6)
     labels = _spread([space.angle(name) for name in space.expressions[1:]], least=0.28)
     for name, label_angle in zip(space.expressions[1:], labels, strict=True):
         angle, colour = space.angle(name), _COLOURS.get(name, _INK)
         end = _at(half, angle, rim)
-        pen.line([_at(half, 0, 0), end], fill=colour, width=4)
-        pen.ellipse([end[0] - 7, end[1] - 7, end[0] + 7, end[1] + 7], fill=colour)
+        pen.line([_at(half, 0, 0), end], fill=colour, width=max(1, tile // 36))
+        pen.ellipse([end[0] - dot, end[1] - dot, end[0] + dot, end[1] + dot], fill=colour)
         text = _at(half, label_angle, rim + tile * 0.32)
         pen.text(text, f"{name}\n{math.degrees(angle):.0f}°", fill=colour, font=font, anchor="mm", align="center")
     mask = _round_mask(tile)

@@ -30,6 +30,8 @@ from mien.spaces import Condition, DiscSpace, Space
 _FADE = 0.05
 #: Displacements below this many photo pixels fetch a pixel from itself: it stays as it is, to the bit.
 _STILL = 1e-3
+#: Pixels that are edited at once.
+_BAND_PIXELS = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,13 +184,24 @@ def _faded(edit: Edit) -> Edit:
 
 def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
     """Apply one rendering to a photo's pixels, uint8 (h, w, 3), in place."""
-    alignment, edit = rendering.face.alignment, _faded(rendering.edit)
-    corners = alignment.corners()
+    corners = rendering.face.alignment.corners()
     height, width = pixels.shape[:2]
     x0, y0 = (max(0, math.floor(v)) for v in corners.min(axis=0))
     x1, y1 = (min(limit, math.ceil(v)) for v, limit in zip(corners.max(axis=0), (width, height), strict=True))
     if x0 >= x1 or y0 >= y1:
         return
+    before = pixels.copy()
+    edit = _faded(rendering.edit)
+    # In bands of rows, so that a face that fills a large photo needs no more memory than a small one.
+    rows = max(1, _BAND_PIXELS // (x1 - x0))
+    for top in range(y0, y1, rows):
+        bottom = min(top + rows, y1)
+        pixels[top:bottom, x0:x1] = _edited(before, rendering.face.alignment, edit, (x0, top, x1, bottom))
+
+
+def _edited(photo: np.ndarray, alignment: Alignment, edit: Edit, region: tuple[int, int, int, int]) -> np.ndarray:
+    """Return a region (x0, y0, x1, y1) of a photo as the edit makes it, uint8 (y1 - y0, x1 - x0, 3)."""
+    x0, y0, x1, y1 = region
     # Positions of the region's pixel centres in the crop, in grid_sample's units (-1 .. 1 from border to border).
     x, y = np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
     place = alignment.to_crop(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(y1 - y0, x1 - x0, 2)
@@ -199,9 +212,9 @@ def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
     # A displacement of 2 is one side of the crop; the inverse alignment turns it into pixels of the photo.
     offset = torch.from_numpy((alignment.inverse[:, :2] / 2).astype(np.float32))
     moved_by = torch.einsum("ij,jhw->hwi", offset, at_pixels[:2])
-    before = torch.from_numpy(pixels[y0:y1, x0:x1].astype(np.float32))
-    after = _fetch(pixels, x, y, moved_by, before) + at_pixels[2:].permute(1, 2, 0) * 127.5
-    pixels[y0:y1, x0:x1] = after.round().clamp(0, 255).to(torch.uint8).numpy()
+    before = torch.from_numpy(photo[y0:y1, x0:x1].astype(np.float32))
+    after = _fetch(photo, x, y, moved_by, before) + at_pixels[2:].permute(1, 2, 0) * 127.5
+    return after.round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def _fetch(

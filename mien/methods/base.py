@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -54,6 +55,11 @@ class Method(nn.Module, abc.ABC):
 
     Config: ClassVar[type]
     config: Any
+
+    @property
+    def smallest_batch(self) -> int:
+        """Return how many images a batch needs at least."""
+        return 1
 
     @abc.abstractmethod
     def players(self) -> dict[str, list[nn.Parameter]]:
@@ -144,11 +150,32 @@ def check_choices(config: Any) -> None:
             require(value in choices, field.name, value, "one of " + ", ".join(map(str, choices)))
 
 
-def config_from_mapping(kind: type, values: Mapping[str, Any]) -> Any:
+def check_settings(config: Any) -> None:
+    """Check those fields of a method's configuration that every method has."""
+    check_choices(config)
+    require(config.image_channels in (1, 3), "image_channels", config.image_channels, "1 (grey) or 3 (RGB)")
+    fits = config.image_size % 4 == 0 and config.image_size >= 8
+    require(fits, "image_size", config.image_size, "a multiple of 4, from 8")
+    sizes = ("generator_channels", "generator_blocks", "critic_channels", "critic_layers")
+    for name in (*sizes, "critic_steps", "penalty_interval"):
+        require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")
+    for name in (field.name for field in dataclasses.fields(config) if field.name.startswith("lambda_")):
+        require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
+    require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
+    require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")
+    require(0 < config.learning_rate < math.inf, "learning_rate", config.learning_rate, "above 0, and finite")
+    moments = len(config.betas) == 2 and all(0 <= beta < 1 for beta in config.betas)
+    require(moments, "betas", config.betas, "two numbers, at least 0 and below 1")
+
+
+def config_from_mapping(kind: type, values: Any) -> Any:
     """Build a configuration from JSON values or command-line strings, converting each to its field's type.
 
-    Raises `ConfigError` for a name that is no field (naming the nearest) and for a value that does not convert.
+    Raises `ConfigError` where `values` is no mapping, for a name that is no field (naming the nearest) and for a value
+    that does not convert.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{values!r} is no table of settings", hint="give a name and a value for each")
     fields = {field.name for field in dataclasses.fields(kind)}
     hints = get_type_hints(kind)
     converted = {}
@@ -159,6 +186,10 @@ def config_from_mapping(kind: type, values: Mapping[str, Any]) -> Any:
             raise ConfigError(f"unknown setting `{name}`", hint=f"{guess}known: {', '.join(sorted(fields))}")
         converted[name] = _convert(name, value, hints[name])
     return kind(**converted)
+
+
+#: What a person reads for a type.
+_IN_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "yes or no"}
 
 
 def _convert(name: str, value: Any, hint: Any) -> Any:
@@ -176,5 +207,5 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             raise ValueError
         return int(float(value)) if hint is int else float(value) if hint is float else str(value).strip()
     except (ValueError, KeyError, TypeError, OverflowError):
-        wanted = getattr(hint, "__name__", str(hint))
+        wanted = _IN_WORDS.get(hint, "list, separated by commas")
         raise ConfigError(f"{name}={value!r} is not a {wanted}", hint=f"give {name} as a {wanted}") from None

@@ -39,7 +39,7 @@ from mien.methods.base import (
     Batch,
     Method,
     Reading,
-    check_choices,
+    check_settings,
     critic_penalty,
     draw_part,
     draw_targets,
@@ -127,23 +127,14 @@ class GANmutConfig:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_settings(self)
         names = tuple(parse_expression(name) for name in self.expressions)
         require(len(set(names)) == len(names) >= 3, "expressions", self.expressions, "three or more different names")
         require(names[0] == NEUTRAL, "expressions", self.expressions, "neutral first: it is the centre of the disc")
         object.__setattr__(self, "expressions", names)
-        require(self.image_channels in (1, 3), "image_channels", self.image_channels, "1 (grey) or 3 (RGB)")
-        require(
-            self.image_size % 4 == 0 and self.image_size >= 8, "image_size", self.image_size, "a multiple of 4, from 8"
-        )
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
-        require(self.noise >= 0, "noise", self.noise, "0 or more")
+        require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more, and finite")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
-        for name in ("critic_steps", "penalty_interval", "critic_layers", "generator_channels", "generator_blocks"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        require(0 < self.rec_share <= 1, "rec_share", self.rec_share, "above 0 and at most 1")
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        require(len(self.betas) == 2, "betas", self.betas, "two numbers")
 
 
 # --- the conditional space ---------------------------------------------------------------------------------------
@@ -222,6 +213,11 @@ class GANmut(Method):
         self.critic = PatchCritic(
             config.image_channels, config.image_size, (k, 2), config.critic_channels, config.critic_layers
         )
+
+    @property
+    def smallest_batch(self) -> int:
+        """Return the size from which a batch has room for a labelled code beside the free ones."""
+        return self.config.num_free_codes + 1
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """Return the critic's parameters, and the generator's together with the axes."""

@@ -38,7 +38,7 @@ from mien.methods.base import (
     Batch,
     Method,
     Reading,
-    check_choices,
+    check_settings,
     critic_penalty,
     draw_part,
     draw_targets,
@@ -108,19 +108,10 @@ class StarGANConfig:
     """Adam's moment decays."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_settings(self)
         names = tuple(parse_expression(name) for name in self.expressions)
         require(len(set(names)) == len(names) >= 2, "expressions", self.expressions, "two or more different names")
         object.__setattr__(self, "expressions", names)
-        require(self.image_channels in (1, 3), "image_channels", self.image_channels, "1 (grey) or 3 (RGB)")
-        require(
-            self.image_size % 4 == 0 and self.image_size >= 8, "image_size", self.image_size, "a multiple of 4, from 8"
-        )
-        for name in ("critic_steps", "penalty_interval", "critic_layers", "generator_channels", "generator_blocks"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        require(0 < self.rec_share <= 1, "rec_share", self.rec_share, "above 0 and at most 1")
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        require(len(self.betas) == 2, "betas", self.betas, "two numbers")
 
 
 # --- the conditional space ---------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_a_dry_run_prints_the_whole_configuration_and_writes_nothing(mien: Calla
         ("smok", "unknown preset `smok`", "did you mean `smoke`"),
         ("smoke --set step=2", "unknown setting `step`", "did you mean `steps`"),
         ("smoke --set steps", "is not key=value", "--set KEY=VALUE"),
-        ("smoke --set steps=many", "steps='many' is not a int", "steps"),
+        ("smoke --set steps=many", "steps='many' is not a whole number", "steps"),
         ("smoke --set steps=0", "steps is 0", "1 or more"),
         ("smoke", "no prepared set", "mien prepare"),
     ],

@@ -344,3 +344,10 @@ def test_a_run_is_a_model_until_its_checkpoint_is_altered(
     refused("export", run.path, "-o", exported, error="does not match the hash", hint="delete")
     refused("export", photo.parent / "none", "-o", exported, error="is no run folder", hint="mien train")
     refused("export", run.path, "-o", exported.with_suffix(".pt"), error=".safetensors", hint="NAME.safetensors")
+
+
+def test_the_photo_itself_is_not_overwritten(refused: Callable[..., None], model: Path, tmp_path: Path) -> None:
+    own = tmp_path / "portrait.png"
+    own.write_bytes(ASTRONAUT.read_bytes())
+    refused("edit", own, "-e", "happy", "-m", model, "-o", own, error="is the photo itself", hint="another --out")
+    assert own.read_bytes() == ASTRONAUT.read_bytes()

@@ -179,3 +179,10 @@ def test_the_public_names_are_there():
     assert mien.Condition is Condition and mien.Editor is Editor
     with pytest.raises(AttributeError):
         mien.nothing  # noqa: B018
+
+
+def test_bands_of_rows_give_the_same_photo(editor, photo, face, monkeypatch):
+    rendering = editor.render(face, [Condition.named("happy", 1.0)])
+    whole = editor.paste(photo, rendering)
+    monkeypatch.setattr("mien.editing.photo._BAND_PIXELS", 1000)
+    assert np.abs(editor.paste(photo, rendering).astype(int) - whole).max() <= 1  # resampling rounds differently

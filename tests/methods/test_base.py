@@ -80,20 +80,26 @@ def test_texts_become_what_their_fields_are() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [
-        ("soft_labels", "maybe", "bool"),
-        ("critic_layers", "2.5", "int"),
-        ("critic_layers", "many", "int"),
-        ("critic_layers", "inf", "int"),
-        ("critic_layers", math.nan, "int"),
-        ("noise", "wide", "float"),
-        ("noise", None, "float"),
-        ("betas", "0.5,x", "float"),
+        ("soft_labels", "maybe", "yes or no"),
+        ("critic_layers", "2.5", "whole number"),
+        ("critic_layers", "many", "whole number"),
+        ("critic_layers", "inf", "whole number"),
+        ("critic_layers", math.nan, "whole number"),
+        ("noise", "wide", "number"),
+        ("noise", None, "number"),
+        ("betas", "0.5,x", "number"),
     ],
 )
 def test_a_text_that_is_not_what_its_field_is_is_refused(name: str, value: Any, kind: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}=.* is not a") as error:
         config_from_mapping(GANmutConfig, {name: value})
     assert error.value.hint == f"give {name} as a {kind}"
+
+
+def test_what_is_no_table_of_settings_is_refused() -> None:
+    for value in ("no", 3, None, ["image_size"]):
+        with pytest.raises(ConfigError, match="is no table of settings"):
+            config_from_mapping(GANmutConfig, value)
 
 
 def test_an_unknown_setting_is_answered_with_the_nearest() -> None:

@@ -1,0 +1,65 @@
+"""A run that starts from another run's networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mien.errors import RunError
+from mien.methods.ganmut import GANmutConfig
+from mien.prepared import PreparedSet
+from mien.runs import Run
+from mien.training import TrainConfig, train, trained_method
+
+
+def fine_tune(
+    out: Path, init: Path, prepared: PreparedSet, method: GANmutConfig, loop: TrainConfig, steps: int = 1
+) -> Run:
+    loop = dataclasses.replace(loop, steps=steps)
+    return train("test", "ganmut", method, loop, prepared.path, out, init=init)
+
+
+def test_it_starts_from_the_averaged_generator_and_the_critic(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=6)
+    slow = dataclasses.replace(tiny_ganmut, learning_rate=1e-9)
+    tuned = fine_tune(tmp_path / "tuned", first.path, prepared, slow, tiny_loop)
+    before, after = (trained_method(run)[0].state_dict() for run in (first, tuned))
+    fresh = trained_method(start(tmp_path / "fresh", steps=1))[0].state_dict()
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert not all(torch.allclose(fresh[name], after[name], atol=1e-4) for name in fresh)
+    assert tuned.configuration["init"]["step"] == 6
+
+
+def test_it_resumes_even_if_its_origin_went_on_meanwhile(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=6)
+    tuned = fine_tune(tmp_path / "tuned", first.path, prepared, tiny_ganmut, tiny_loop, steps=3)
+    expected = trained_method(tuned)[0].state_dict()
+    first.save_checkpoint(7, first.latest_checkpoint()[1])  # type: ignore[index]
+    again = fine_tune(tmp_path / "tuned", first.path, prepared, tiny_ganmut, tiny_loop, steps=3)
+    assert again.configuration["init"]["step"] == 6
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+
+
+def test_other_networks_are_refused(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=1)
+    wider = dataclasses.replace(tiny_ganmut, generator_channels=16)
+    with pytest.raises(RunError, match="other networks"):
+        fine_tune(tmp_path / "tuned", first.path, prepared, wider, tiny_loop)
+
+
+def test_a_run_that_was_not_tuned_cannot_become_one(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=1)
+    with pytest.raises(RunError, match="another configuration"):
+        fine_tune(first.path, first.path, prepared, tiny_ganmut, tiny_loop)
