@@ -118,7 +118,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="prepared set")
     parser.add_argument("--judge", type=Path, required=True, help="judge's file; trained and written if missing")
     parser.add_argument("--judge-seconds", type=float, default=600)
-    parser.add_argument("--model", default=None, help="shipped name, run folder or file")
+    parser.add_argument("--model", default=None, help="shipped name, run folder or file; default: the shipped one")
+    parser.add_argument("--judge-only", action="store_true", help="train and measure the judge, edit nothing")
     parser.add_argument("--intensity", type=float, default=0.9)
     parser.add_argument("--faces", type=int, default=300, help="validation faces that are edited")
     parser.add_argument("--from", dest="origin", default="neutral", help="expression of the faces: a name, or any")
@@ -140,7 +141,7 @@ def main() -> None:
     record(
         given.out, "expression-f1-real", float(real.mean()), n=len(labels), per_class=real.round(3).tolist(), **common
     )
-    if given.model is None:
+    if given.judge_only:
         return
 
     model = load_model(given.model)
