@@ -32,7 +32,6 @@ def results() -> str:
     accuracy = newest(
         lines, "judge-accuracy-real", judge_sha256=neutral["judge_sha256"], data_hash=neutral["data_hash"]
     )
-    training = model["training"]
     names = list(neutral["per_class"])
     rows = [
         ["seen as what was asked (F1)", "macro", *names],
@@ -49,13 +48,13 @@ def results() -> str:
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     megabytes = (ROOT / "mien" / "weights" / f"{NAME}.safetensors").stat().st_size / 1e6
     parameters = {name: f"{count / 1e6:.2f}" for name, count in model["parameters"].items()}
-    minutes, images = training["seconds"] / 60, training["images"]
+    steps, images, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "images", "seconds"))
     count, other = neutral["n"] // len(names), anyone["n"] // len(names)
     return "\n".join(
         [
             f"The weights that ship (`{NAME}`: generator {parameters['generator']} M parameters, critic "
             f"{parameters['critic']} M, {megabytes:.1f} MB",
-            f"in half precision) were trained on a CPU: {training['steps']} steps, {images:,} images, {minutes:.0f} "
+            f"in half precision) were trained on a CPU: {steps} steps, {images:,} images, {seconds / 60:.0f} "
             "minutes. Validation faces of FER2013,",
             f"edited at intensity {neutral['intensity']:g}, were shown to a judge that was trained without any generator "
             f"and names {accuracy['value']:.0%} of {accuracy['n']}",
