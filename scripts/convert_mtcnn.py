@@ -46,7 +46,7 @@ def source_folder() -> Path:
 
 def read_wheel(folder: Path) -> dict[str, np.ndarray]:
     """Return the tensors in PyTorch's layout, named as the modules of `mien.faces.detectors` are."""
-    import joblib
+    import joblib  # pyright: ignore[reportMissingImports]
 
     tensors: dict[str, np.ndarray] = {}
     for network, layers in LAYERS.items():
