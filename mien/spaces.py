@@ -59,7 +59,8 @@ class Condition:
     @staticmethod
     def polar(angle_radians: float, intensity: float) -> Condition:
         """Ask for a point of the disc: direction theta in radians, radius rho."""
-        return Condition((), intensity, float(angle_radians) % (2 * math.pi))
+        angle = float(angle_radians)
+        return Condition((), intensity, angle % (2 * math.pi) if math.isfinite(angle) else angle)
 
     @staticmethod
     def parse(text: str, intensity: float = 0.9) -> Condition:

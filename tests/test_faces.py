@@ -360,3 +360,10 @@ def test_most_of_fer2013_is_found(detector: MTCNN) -> None:
     images = [read_image(io.BytesIO(row["bytes"])) for row in table["image"].to_pylist()]
     crops = align_batch(detector, images, size=48)
     assert np.mean([isinstance(crop, np.ndarray) for crop in crops]) > 0.75
+
+
+def test_a_detector_says_what_it_was_set_to() -> None:
+    settings = MTCNN(thresholds=(0.5, 0.6, 0.8), minimum_size=30).settings
+    assert settings == {
+        "thresholds": [0.5, 0.6, 0.8], "minimum_size": 30, "scale_factor": 0.709, "longest_side": 1280,
+    }  # fmt: skip

@@ -179,7 +179,8 @@ def prepare(
     reader_options = _reader_options(dataset, _settings(option or [], "--option"))
     if dataset == "drawn":
         reader_options.setdefault("size", size)
-    crop = functools.partial(align_batch, DETECTORS[detector](), size=size) if detector != "none" else None
+    finder = DETECTORS[detector]() if detector != "none" else None
+    crop = functools.partial(align_batch, finder, size=size) if finder else None
     with ProgressBar("preparing") as bar:
         prepared = write_prepared(
             READERS[dataset](source, **reader_options),
@@ -188,7 +189,7 @@ def prepare(
             size=size,
             options=reader_options,
             source=str(source or ""),
-            detector={"name": detector} if crop else None,
+            detector={"name": detector, **finder.settings} if finder else None,
             crop=crop,
             report=bar.advance,
         )

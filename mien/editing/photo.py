@@ -89,7 +89,7 @@ class Editor:
         if not faces:
             raise FaceError(
                 f"no face found in {_name(photo)} by {self.detector_name}",
-                hint="lower the detector's threshold (`--threshold 0.5`), or use a photo with a larger, frontal face",
+                hint="lower the detector's threshold (`--threshold 0.5`), turn the photo upright, or use a larger face",
             )
         return faces
 

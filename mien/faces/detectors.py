@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -62,6 +62,11 @@ class Detection:
 
 class Detector(Protocol):
     """What finds faces: any class of `DETECTORS`."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return what decides which faces are found, for a prepared set's manifest."""
+        ...
 
     def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
         """Return the faces of each uint8 (height, width, 3) RGB image, largest first."""
@@ -159,6 +164,12 @@ class MTCNN:
         networks.load_state_dict(load(_checked_weights()))
         networks.requires_grad_(False).eval().to(self.device)
         self._pnet, self._rnet, self._onet = networks["pnet"], networks["rnet"], networks["onet"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return thresholds, least size and pyramid, for a prepared set's manifest."""
+        names = ("minimum_size", "scale_factor", "longest_side")
+        return {"thresholds": list(self.thresholds), **{name: getattr(self, name) for name in names}}
 
     def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
         """Return the faces of each uint8 (height, width, 3) RGB image, largest box first.
