@@ -151,10 +151,10 @@ class _ModulatedConv(nn.Module):
 class WarpGenerator(nn.Module):
     """Predict a smooth displacement, a soft mask and a bounded residual: y = (1-m) warp(x) + m clamp(warp(x) + r).
 
-    Three things differ from `ResidualGenerator`, each because the plain way failed (docs/log.md): the code scales and
-    shifts every normalised layer, since instance norm takes out nearly all of a constant input plane; the displacement
-    is predicted at half resolution and sampled up, so that it cannot fold from pixel to pixel; all maps fade to zero at
-    the border (`margin`), so that what is learned is what an editor can paste without a seam. Image sides must be
+    Three things differ from `ResidualGenerator` (docs/log.md says what was seen, and what was not isolated): the code
+    scales and shifts every normalised layer, since instance norm takes out nearly all of a constant input plane; the
+    displacement is predicted at half resolution and sampled up, so that it is smooth from pixel to pixel; all maps fade
+    towards the border (`margin`), so that what is learned is what an editor can paste without a seam. Image sides must be
     multiples of 4.
     """
 
@@ -179,8 +179,8 @@ class WarpGenerator(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(code_size, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
         )
-        # Two coordinate planes, y and |x|: the faces are aligned, so that a place in the crop is a place in the face; with
-        # |x| for x, the network can hardly tell left from right, and expressions stay as symmetric as those it has seen.
+        # Two coordinate planes, y and |x|: the faces are aligned, so that a place in the crop is a place in the face. |x|
+        # and not x is meant to make it hard to tell left from right; it does not make expressions symmetric.
         self.down = nn.ModuleList(
             [
                 _ModulatedConv(image_channels + 2, width, embedding, kernel=4, stride=2),

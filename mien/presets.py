@@ -110,14 +110,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "ganmut-fer2013-cpu": Preset(
         summary="GANmut on FER2013, 7 expressions, 52 px, for a CPU: expressions strong, at the price of blotches",
-        promise="macro-F1 0.90 of 200 edited neutral faces (real faces: 0.72); blotches go with `-finish`",
+        promise="macro-F1 0.90 of 200 edited neutral faces, on which it was also chosen (real faces: 0.72)",
         method="ganmut",
         method_settings=_CPU,
         train_settings={"steps": 3500, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
     ),
     "ganmut-fer2013-cpu-finish": Preset(
         summary="its second part, with --init RUN: realism counts more, added light costs more; the weights that ship",
-        promise="macro-F1 0.90 of 500 edited neutral faces (real faces: 0.72) at a mean change of 4 grey levels",
+        promise="macro-F1 0.90 of 500 edited neutral faces, on which it was also chosen (real faces: 0.72)",
         method="ganmut",
         method_settings={
             **_CPU, "lambda_cls": 0.4, "lambda_mask": 6.0, "lambda_penalty": 0.5, "rec_ramp_steps": 0,
