@@ -135,7 +135,12 @@ def main() -> None:
     images, labels = validation_images(prepared, size)
     seen = judge_all(judge, images).argmax(1)
     real = f1_scores(labels, seen, len(BASIC))
-    common = {"judge_sha256": file_sha256(given.judge), "data_hash": prepared.hash, "seed": given.seed}
+    common = {
+        "dataset": prepared.manifest["dataset"],
+        "judge_sha256": file_sha256(given.judge),
+        "data_hash": prepared.hash,
+        "seed": given.seed,
+    }
     print(f"judge on real validation faces: accuracy {(seen == labels).mean():.3f}, macro-F1 {real.mean():.3f}")
     record(given.out, "judge-accuracy-real", float((seen == labels).mean()), n=len(labels), **common)
     record(

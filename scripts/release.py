@@ -72,7 +72,9 @@ def add_metrics(name: str) -> Path:
     description = json.loads(path.read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
     mine = [line for line in lines if line.get("model_sha256") == description["sha256"]]
-    description["metrics"] = list({(line["name"], line.get("faces")): line for line in mine}.values())
+    description["metrics"] = list(
+        {(line["name"], line.get("dataset"), line.get("faces")): line for line in mine}.values()
+    )
     write_text(path, json.dumps(description, indent=2) + "\n")
     return path
 
