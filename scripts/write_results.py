@@ -70,8 +70,9 @@ def results() -> str:
             "",
             table,
             "",
-            f"{counts} faces were edited to each expression; the other dataset is faces in the wild that neither training",
-            "nor the choice of the recipe saw. `benchmarks/results.jsonl` has the circumstances.",
+            f"{counts} faces were edited to each expression. The other dataset is faces in the wild, not trained on; no score",
+            "on it entered the choice of the recipe, though eighteen of its faces were looked at. Circumstances:",
+            "`benchmarks/results.jsonl`.",
             speed(lines, digest),
         ]
     )
