@@ -70,8 +70,8 @@ def results() -> str:
             "",
             table,
             "",
-            f"{counts} faces were edited to each expression. The other dataset is faces in the wild, not trained on; no score",
-            "on it entered the choice of the recipe, though eighteen of its faces were looked at. Circumstances:",
+            f"{counts} faces were edited to each expression. The other dataset, faces in the wild, was not trained on; no",
+            "score on it entered the choice of the recipe, though eighteen of its faces were looked at. Circumstances:",
             "`benchmarks/results.jsonl`.",
             speed(lines, digest),
         ]
