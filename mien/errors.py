@@ -2,6 +2,7 @@
 
     MienError
     ├── ImageError       a file that is not a picture, is broken, or is too large
+    ├── FilmError        a film that is none, is broken, or cannot be written
     ├── FaceError        no face, or not the face that was asked for
     ├── ConditionError   an unknown expression, an intensity out of range, a blend that cancels out
     ├── DataError        a dataset or a prepared set that cannot be read
@@ -26,6 +27,10 @@ class MienError(Exception):
 
 class ImageError(MienError):
     """A file that is not a picture, is broken, or is too large to be decoded safely."""
+
+
+class FilmError(MienError):
+    """A file that is no film, is broken, or cannot be written."""
 
 
 class FaceError(MienError):

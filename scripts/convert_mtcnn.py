@@ -45,7 +45,7 @@ def source_folder() -> Path:
 
 
 def read_wheel(folder: Path) -> dict[str, np.ndarray]:
-    """Return the tensors in PyTorch's layout, named as the modules of `mien.faces.detectors` are."""
+    """Return the tensors in PyTorch's layout, named as the modules of `mien.faces.mtcnn` are."""
     import joblib  # pyright: ignore[reportMissingImports]
 
     tensors: dict[str, np.ndarray] = {}

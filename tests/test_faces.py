@@ -16,17 +16,17 @@ from safetensors.numpy import load_file
 
 from mien.errors import ConfigError, FaceError, WeightsError
 from mien.faces import (
-    DETECTORS,
     FACE_TEMPLATE,
-    MTCNN,
     Alignment,
     align_batch,
     crop_face,
-    detectors,
     estimate_alignment,
+    load_detector,
+    mtcnn,
     paste_face,
 )
-from mien.faces.detectors import _CandidateCrops, suppress
+from mien.faces.detection import suppress
+from mien.faces.mtcnn import MTCNN, _CandidateCrops
 from mien.images import read_image, resize
 
 ROOT = Path(__file__).parent.parent
@@ -143,12 +143,12 @@ def test_settings_out_of_range_are_refused() -> None:
         MTCNN(thresholds=(0.6, 0.7, 70.0))
     with pytest.raises(ConfigError, match="scale_factor"):
         MTCNN(scale_factor=1.0)
-    assert DETECTORS["mtcnn"] is MTCNN
+    assert isinstance(load_detector("mtcnn"), MTCNN)
 
 
 def test_altered_or_missing_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "mtcnn.safetensors"
-    monkeypatch.setattr(detectors, "_WEIGHTS", copy)
+    monkeypatch.setattr(mtcnn, "_WEIGHTS", copy)
     with pytest.raises(WeightsError, match="cannot read"):
         MTCNN()
     original = ROOT / "mien" / "weights" / "mtcnn.safetensors"

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from mien.errors import ConditionError, FaceError
-from mien.faces import DETECTORS, Alignment, Detection, crop_face, estimate_alignment
+from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load_detector
 from mien.images import Photo, luma, read_photo, to_float, to_uint8
 from mien.networks import Edit, apply_edit, edge_window
 from mien.pretrained import Model
@@ -63,12 +63,10 @@ class Editor:
 
     def __init__(self, model: Model, *, detector: str = "mtcnn", device: str = "cpu", **detector_options: Any) -> None:
         """Set up the model and a detector of `mien.faces.DETECTORS`, whose options follow."""
-        if detector not in DETECTORS:
-            raise FaceError(f"unknown detector `{detector}`", hint=f"known: {', '.join(DETECTORS)}")
         self.model = model
         self.device = torch.device(device)
         self.detector_name = detector
-        self.detector = DETECTORS[detector](device=device, **detector_options)
+        self.detector = load_detector(detector, device, **detector_options)
         self.method = model.method.to(self.device)
 
     @property

@@ -1,7 +1,7 @@
 """Bring faces into one canonical crop, and bring an edit of the crop back into the photo.
 
 Both are one similarity transform (rotation, one scale, shift), estimated from five landmarks. Photo coordinates are
-continuous pixels as in `mien.faces.detectors`; the crop is the unit square, x to the right and y down, so that one
+continuous pixels as in `mien.faces.detection`; the crop is the unit square, x to the right and y down, so that one
 alignment serves crops of every size. Needs no torch.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import FaceError
-from mien.faces.detectors import Detector
+from mien.faces.detection import Detector
 from mien.images import resize
 
 #: Where the canonical crop has left eye, right eye, nose, left and right corner of the mouth, in its unit square. It is

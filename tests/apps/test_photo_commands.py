@@ -17,7 +17,7 @@ import torch
 from PIL import ExifTags, Image
 from untrained import write_run
 
-from mien.apps.cli import PICTURES
+from mien.apps.output import PICTURES
 from mien.images import is_grey, read_mark, read_photo
 from mien.pretrained import DEFAULT, shipped
 from mien.provenance import DIGITAL_SOURCE_TYPE

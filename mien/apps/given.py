@@ -1,0 +1,57 @@
+"""Turn what was typed into values: conditions, thresholds, settings, options of a dataset's reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def condition(expression: str | None, angle: float | None, intensity: float) -> Any:
+    """Return the `Condition` of names or of an angle in degrees, of which exactly one must be given."""
+    import math
+
+    from mien.errors import ConditionError
+    from mien.spaces import Condition
+
+    if (expression is None) == (angle is None):
+        raise ConditionError("give either --expression or --angle", hint="for example `--expression happy`")
+    if angle is not None:
+        return Condition.polar(math.radians(angle), intensity)
+    return Condition.parse(expression or "", intensity)
+
+
+def thresholds(threshold: float) -> tuple[float, float, float]:
+    """Return what MTCNN's three stages must reach so that a face is one from this confidence on."""
+    # MTCNN's first two stages only propose; they must let through what the last one is to judge.
+    return (min(0.6, threshold), min(0.7, threshold), threshold)
+
+
+def settings(pairs: list[str], option: str) -> dict[str, str]:
+    """Split `key=value` pairs, as an option took them."""
+    from mien.errors import ConfigError
+
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"`{option} {pair}` is not key=value", hint=f"for example `{option} KEY=VALUE`")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def reader_options(dataset: str, settings: dict[str, str]) -> dict[str, Any]:
+    """Turn `--option`s into arguments of the dataset's reader, of the type that its defaults have."""
+    import inspect
+
+    from mien.datasets import READERS
+    from mien.errors import ConfigError
+
+    known = {name: p.default for name, p in inspect.signature(READERS[dataset]).parameters.items() if name != "source"}
+    chosen: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in known:
+            raise ConfigError(f"`{dataset}` has no option `{name}`", hint=f"known: {', '.join(known)}")
+        try:
+            chosen[name] = int(value) if isinstance(known[name], int) else value
+        except ValueError:
+            raise ConfigError(f"{name}={value} is no whole number", hint=f"for example {name}={known[name]}") from None
+    return chosen

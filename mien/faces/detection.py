@@ -1,0 +1,66 @@
+"""What a face detector is, and what all of them share.
+
+Coordinates are pixels, x to the right and y down, and continuous: the photo covers (0, 0) to (width, height), and the
+centre of its first pixel is (0.5, 0.5). A box is (x0, y0, x1, y1). Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One face in a photo, in continuous pixel coordinates."""
+
+    box: tuple[float, float, float, float]
+    """(x0, y0, x1, y1); may reach beyond the photo."""
+    confidence: float
+    """Probability of being a face, 0 to 1."""
+    landmarks: np.ndarray
+    """float64 (5, 2): x, y of left eye, right eye, nose, left and right corner of the mouth, as seen in the image."""
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        x0, y0, x1, y1 = self.box
+        return max(0.0, x1 - x0) * max(0.0, y1 - y0)
+
+
+class Detector(Protocol):
+    """What finds faces: any class of `DETECTORS`."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return what decides which faces are found, for a prepared set's manifest."""
+        ...
+
+    def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
+        """Return the faces of each uint8 (height, width, 3) RGB image, largest first."""
+        ...
+
+
+def suppress(
+    boxes: np.ndarray, scores: np.ndarray, groups: np.ndarray, overlap: float, of_smaller: bool = False
+) -> np.ndarray:
+    """Keep, within each group, the boxes that no stronger kept box overlaps by more than `overlap`; return indices.
+
+    The overlap is intersection over union, or over the smaller of the two boxes. Indices are in order of group, then
+    of falling score.
+    """
+    order = np.lexsort((-scores, groups))
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept: list[int] = []
+    for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        while len(members):
+            best, rest = members[0], members[1:]
+            kept.append(int(best))
+            shared = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
+            shared = shared.clip(0).prod(axis=1)
+            whole = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - shared
+            members = rest[shared <= overlap * whole]
+    return np.array(kept, np.int64)

@@ -1,0 +1,302 @@
+"""Find faces and five landmarks in photos: MTCNN in PyTorch.
+
+Zhang, Zhang, Li & Qiao, "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", IEEE
+Signal Processing Letters 2016, arXiv 1604.02878. A small fully convolutional network (PNet) proposes boxes over an
+image pyramid; a second (RNet) throws most of them away; a third (ONet) throws away the rest of the false ones and
+places landmarks. All three also correct the box. Their weights are those of the `mtcnn` package (see
+`mien/weights/mtcnn.json`).
+
+Coordinates are those of `mien.faces.detection`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.errors import ConfigError, WeightsError
+from mien.faces.detection import Detection, suppress
+from mien.images import resize
+
+_WEIGHTS = Path(__file__).parent.parent / "weights" / "mtcnn.safetensors"
+
+#: PNet sees a window of 12 pixels and moves by 2.
+_WINDOW, _STRIDE = 12, 2
+_RNET_SIZE, _ONET_SIZE = 24, 48
+
+#: Overlaps above which the weaker box goes: within a scale, over scales and after RNet, after ONet (the authors' code).
+_OVERLAP_IN_SCALE, _OVERLAP_OVER_SCALES, _OVERLAP_LAST = 0.5, 0.7, 0.7
+
+#: Pixels of photos that go through PNet together, and candidates that go through RNet or ONet together: bounds memory.
+_PIXELS_AT_ONCE, _CANDIDATES_AT_ONCE = 4_000_000, 2048
+
+
+class _PNet(nn.Module):
+    """Proposal network: window of 12 pixels, stride 2, on images of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 10, 3), nn.PReLU(10)
+        self.conv2, self.prelu2 = nn.Conv2d(10, 16, 3), nn.PReLU(16)
+        self.conv3, self.prelu3 = nn.Conv2d(16, 32, 3), nn.PReLU(32)
+        self.box, self.face = nn.Conv2d(32, 4, 1), nn.Conv2d(32, 2, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (batch, h, w) probabilities and (batch, 4, h, w) corrections of the boxes, in windows."""
+        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 2, 2, ceil_mode=True)
+        x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
+        return self.face(x).softmax(dim=1)[:, 1], self.box(x)
+
+
+class _RNet(nn.Module):
+    """Refinement network: candidates of 24 x 24 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 28, 3), nn.PReLU(28)
+        self.conv2, self.prelu2 = nn.Conv2d(28, 48, 3), nn.PReLU(48)
+        self.conv3, self.prelu3 = nn.Conv2d(48, 64, 2), nn.PReLU(64)
+        self.dense, self.prelu4 = nn.Linear(576, 128), nn.PReLU(128)
+        self.box, self.face = nn.Linear(128, 4), nn.Linear(128, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (batch,) probabilities and (batch, 4) corrections."""
+        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
+        x = self.prelu4(self.dense(_flatten(self.prelu3(self.conv3(x)))))
+        return self.face(x).softmax(dim=1)[:, 1], self.box(x)
+
+
+class _ONet(nn.Module):
+    """Output network: candidates of 48 x 48 pixels, and the only one with landmarks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 32, 3), nn.PReLU(32)
+        self.conv2, self.prelu2 = nn.Conv2d(32, 64, 3), nn.PReLU(64)
+        self.conv3, self.prelu3 = nn.Conv2d(64, 64, 3), nn.PReLU(64)
+        self.conv4, self.prelu4 = nn.Conv2d(64, 128, 2), nn.PReLU(128)
+        self.dense, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
+        self.box, self.landmarks, self.face = nn.Linear(256, 4), nn.Linear(256, 10), nn.Linear(256, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (batch,) probabilities, and (batch, 14): corrections, five x, five y of landmarks in the box."""
+        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu3(self.conv3(x)), 2, 2, ceil_mode=True)
+        x = self.prelu5(self.dense(_flatten(self.prelu4(self.conv4(x)))))
+        return self.face(x).softmax(dim=1)[:, 1], torch.cat([self.box(x), self.landmarks(x)], dim=1)
+
+
+def _flatten(x: Tensor) -> Tensor:
+    """Flatten in the order width, height, channel: the networks were trained in Matlab's column-major layout."""
+    return x.permute(0, 3, 2, 1).flatten(1)
+
+
+class MTCNN:
+    """The cascade of arXiv 1604.02878, for many images at once and on any device."""
+
+    name = "mtcnn"
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
+        minimum_size: float = 20.0,
+        scale_factor: float = 0.709,
+        longest_side: int = 1280,
+    ) -> None:
+        """Load the weights that ship with the package.
+
+        `thresholds` are the probabilities that pass PNet, RNet and ONet; `minimum_size` is the side of the smallest
+        face in pixels; `scale_factor` is the step of the pyramid; larger photos are searched at `longest_side` pixels.
+        """
+        if not all(0 < threshold < 1 for threshold in thresholds):
+            raise ConfigError(f"thresholds {thresholds} are out of range", hint="give three numbers between 0 and 1")
+        if not 0.3 <= scale_factor <= 0.95:
+            raise ConfigError(f"scale_factor {scale_factor} is out of range", hint="give a number from 0.3 to 0.95")
+        self.device = torch.device(device)
+        self.thresholds, self.minimum_size = thresholds, minimum_size
+        self.scale_factor, self.longest_side = scale_factor, longest_side
+        networks = nn.ModuleDict({"pnet": _PNet(), "rnet": _RNet(), "onet": _ONet()})
+        networks.load_state_dict(load(_checked_weights()))
+        networks.requires_grad_(False).eval().to(self.device)
+        self._pnet, self._rnet, self._onet = networks["pnet"], networks["rnet"], networks["onet"]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return thresholds, least size and pyramid, for a prepared set's manifest."""
+        names = ("minimum_size", "scale_factor", "longest_side")
+        return {"thresholds": list(self.thresholds), **{name: getattr(self, name) for name in names}}
+
+    def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
+        """Return the faces of each uint8 (height, width, 3) RGB image, largest box first.
+
+        Images of one size go through PNet together. `minimum_size`, in pixels of the images, stands in for the
+        detector's own where the caller knows how large faces must be.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            groups.setdefault(image.shape, []).append(index)
+        found: list[list[Detection]] = [[] for _ in images]
+        for shape, members in groups.items():
+            shrink = min(1.0, self.longest_side / max(shape[:2]))
+            size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
+            at_once = max(1, _PIXELS_AT_ONCE // (size[0] * size[1]))
+            for start in range(0, len(members), at_once):
+                chunk = members[start : start + at_once]
+                stack = np.stack([resize(images[i], size) for i in chunk])
+                unit = np.array([shape[1] / size[1], shape[0] / size[0]])
+                smallest = max(float(_WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
+                for index, faces in zip(chunk, self._detect_stack(stack, smallest, unit), strict=True):
+                    found[index] = faces
+        return found
+
+    @torch.inference_mode()
+    def _detect_stack(self, stack: np.ndarray, smallest: float, unit: np.ndarray) -> list[list[Detection]]:
+        """Run the cascade on uint8 (batch, height, width, 3); `unit` (x, y) scales results to the caller's pixels."""
+        pixels = torch.from_numpy(stack).to(self.device).permute(0, 3, 1, 2).float()
+        owners, boxes = self._propose(pixels, smallest)
+        crops = _CandidateCrops(pixels)
+
+        scores, values = _in_chunks(self._rnet, crops, owners, boxes, _RNET_SIZE)
+        keep = np.flatnonzero(scores > self.thresholds[1])
+        keep = keep[suppress(boxes[keep], scores[keep], owners[keep], _OVERLAP_OVER_SCALES)]
+        owners, boxes = owners[keep], _square(_correct(boxes[keep], values[keep]))
+
+        scores, values = _in_chunks(self._onet, crops, owners, boxes, _ONET_SIZE)
+        keep = np.flatnonzero(scores > self.thresholds[2])
+        owners, boxes, scores, values = owners[keep], boxes[keep], scores[keep], values[keep]
+        sides = boxes[:, 2:] - boxes[:, :2]
+        landmarks = boxes[:, None, :2] + sides[:, None] * values[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1)
+        boxes = _correct(boxes, values[:, :4])
+
+        faces: list[list[Detection]] = [[] for _ in stack]
+        for i in suppress(boxes, scores, owners, _OVERLAP_LAST, of_smaller=True):
+            box = boxes[i] * np.tile(unit, 2)
+            x0, y0, x1, y1 = (float(v) for v in box)
+            faces[owners[i]].append(Detection((x0, y0, x1, y1), float(scores[i]), landmarks[i] * unit))
+        return [sorted(each, key=lambda face: face.area, reverse=True) for each in faces]
+
+    def _propose(self, pixels: Tensor, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image index (count,) and the square box (count, 4) of what PNet takes for faces."""
+        height, width = pixels.shape[2:]
+        owners, boxes, corrections, scores = [], [], [], []
+        scale = _WINDOW / smallest
+        while min(height, width) * scale >= _WINDOW:
+            size = (math.ceil(height * scale), math.ceil(width * scale))
+            probability, correction = self._pnet(_normalise(functional.interpolate(pixels, size, mode="area")))
+            owner, row, column = (part.cpu().numpy() for part in (probability > self.thresholds[0]).nonzero().T)
+            score = probability[owner, row, column].cpu().numpy()
+            corner = np.stack([column * (_STRIDE * width / size[1]), row * (_STRIDE * height / size[0])], axis=1)
+            side = np.array([_WINDOW * width / size[1], _WINDOW * height / size[0]])
+            box = np.concatenate([corner, corner + side], axis=1)
+            keep = suppress(box, score, owner, _OVERLAP_IN_SCALE)
+            owners.append(owner[keep])
+            boxes.append(box[keep])
+            scores.append(score[keep])
+            corrections.append(correction[owner[keep], :, row[keep], column[keep]].cpu().numpy())
+            scale *= self.scale_factor
+        if not owners:  # the image is smaller than the smallest face
+            return np.zeros(0, np.int64), np.zeros((0, 4))
+        owner, box, correction = np.concatenate(owners), np.concatenate(boxes), np.concatenate(corrections)
+        keep = suppress(box, np.concatenate(scores), owner, _OVERLAP_OVER_SCALES)
+        return owner[keep], _square(_correct(box[keep], correction[keep]))
+
+
+class _CandidateCrops:
+    """Cuts boxes of any size out of a stack of images as area averages, all at once.
+
+    An integral image makes the mean over a rectangle four look-ups, and linear interpolation in it is exact for
+    rectangles with fractional edges. What lies outside the image counts as black, as in the authors' code.
+    """
+
+    def __init__(self, pixels: Tensor) -> None:
+        # Sums over a photo need more than float32's 24 bits; Apple's GPUs have no float64.
+        home = torch.device("cpu") if pixels.device.type == "mps" else pixels.device
+        self._device = pixels.device
+        _, channels, self._height, self._width = pixels.shape
+        sums = pixels.to(home, torch.float64).permute(0, 2, 3, 1).cumsum(dim=1).cumsum(dim=2)
+        self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0)).reshape(-1, channels)
+        self._stride = (self._height + 1) * (self._width + 1)
+
+    def cut(self, owners: np.ndarray, boxes: np.ndarray, size: int) -> Tensor:
+        """Return normalised float32 (count, 3, size, size) on the device of the images."""
+        steps = np.linspace(0.0, 1.0, size + 1)
+        x = boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps
+        y = boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps
+        x0, x_share = self._corners(x, self._width)
+        y0, y_share = self._corners(y, self._height)
+        base = torch.from_numpy(owners * self._stride).to(self._sums.device)[:, None, None]
+        corner = base + y0[:, :, None] * (self._width + 1) + x0[:, None, :]
+        x_share, y_share = x_share[:, None, :, None], y_share[:, :, None, None]
+        above = self._sums[corner].lerp(self._sums[corner + 1], x_share)
+        below = self._sums[corner + self._width + 1].lerp(self._sums[corner + self._width + 2], x_share)
+        cells = above.lerp(below, y_share).diff(dim=1).diff(dim=2)
+        area = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
+        cells = cells / torch.from_numpy(area).to(cells)[:, None, None, None]
+        return _normalise(cells.permute(0, 3, 1, 2).to(self._device, torch.float32))
+
+    def _corners(self, positions: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+        """Split positions, clamped to the image, into an index with a right neighbour and the share of the latter."""
+        positions = positions.clip(0, length)
+        index = np.minimum(positions.astype(np.int64), length - 1)
+        device = self._sums.device
+        return torch.from_numpy(index).to(device), torch.from_numpy(positions - index).to(device)
+
+
+def _in_chunks(
+    network: Callable[[Tensor], tuple[Tensor, Tensor]],
+    crops: _CandidateCrops,
+    owners: np.ndarray,
+    boxes: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run RNet or ONet over all candidates of all images."""
+    scores, values = [], []
+    for start in range(0, max(1, len(boxes)), _CANDIDATES_AT_ONCE):  # at least once, so that no face gives empty arrays
+        part = slice(start, start + _CANDIDATES_AT_ONCE)
+        score, value = network(crops.cut(owners[part], boxes[part], size))
+        scores.append(score.cpu().numpy())
+        values.append(value.cpu().numpy().astype(np.float64))
+    return np.concatenate(scores), np.concatenate(values)
+
+
+def _normalise(pixels: Tensor) -> Tensor:
+    """Map 0..255 to about -1..1, as the networks were trained."""
+    return (pixels - 127.5) / 128.0
+
+
+def _correct(boxes: np.ndarray, corrections: np.ndarray) -> np.ndarray:
+    """Move each edge by a share of the box's width or height."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return boxes + corrections * np.tile(sides, 2)
+
+
+def _square(boxes: np.ndarray) -> np.ndarray:
+    """Return squares with the same centres and the longer sides; never narrower than a pixel."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=1.0), 1.0) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)
+
+
+def _checked_weights() -> bytes:
+    """Read the weights, refused where they are not those that the JSON beside them describes."""
+    try:
+        data = _WEIGHTS.read_bytes()
+        expected = json.loads(_WEIGHTS.with_suffix(".json").read_text("utf-8"))["sha256"]
+    except OSError as error:
+        raise WeightsError(f"cannot read the detector's weights: {error}", hint="install mien again") from None
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise WeightsError(f"`{_WEIGHTS}` is not the file that mien ships", hint="install mien again")
+    return data
