@@ -57,8 +57,9 @@ _BATCH = 32
 
 Face = tuple[Sample, np.ndarray]
 Channels = int | Literal["auto"]
-#: A face aligner: one result for each image, either the crop, uint8 (size, size, 3) RGB, or why there is none.
-Crop = Callable[[list[np.ndarray]], Sequence[np.ndarray | str]]
+#: A face aligner: takes images and, for each, which face is meant (`mien.datasets.sample.FACES`); one result for each,
+#: either the crop, uint8 (size, size, 3) RGB, or why there is none.
+Crop = Callable[[list[np.ndarray], list[str]], Sequence[np.ndarray | str]]
 #: Told after each batch: rows seen, and how many there are where that is known.
 Report = Callable[[int, int | None], None]
 
@@ -175,7 +176,8 @@ def _crops(
                     yield Rejected(item.key, str(error))
             seen_keys.add(item.key)
         images = [image for _, image in batch]
-        results = crop(images) if crop and images else [_square(image, size) for image in images]
+        faces = [sample.face for sample, _ in batch]
+        results = crop(images, faces) if crop and images else [_square(image, size) for image in images]
         for (sample, _), result in zip(batch, results, strict=True):
             if isinstance(result, str):
                 yield Rejected(sample.key, result)

@@ -141,6 +141,8 @@ def hash_rows(rows: Iterable[Row]) -> str:
     digest = hashlib.sha256()
     for item in rows:
         known = (item.key, item.reason) if isinstance(item, Rejected) else _sample_cells(item)
+        if isinstance(item, Sample) and item.face != "cut":  # decides which face is cut out
+            known = (*known, item.face)
         digest.update(json.dumps(known).encode())
     return digest.hexdigest()
 

@@ -231,7 +231,7 @@ def test_central_square_is_resized(tmp_path: Path) -> None:
 def test_crop_takes_batches_and_gives_reasons(tmp_path: Path) -> None:
     batches: list[int] = []
 
-    def crop(images: list[np.ndarray]) -> list[np.ndarray | str]:
+    def crop(images: list[np.ndarray], faces: list[str]) -> list[np.ndarray | str]:
         batches.append(len(images))
         return ["no face" if image.max() == 20 else image // 2 for image in images]
 

@@ -25,6 +25,11 @@ SPLIT_WORDS = {
 }  # fmt: skip
 
 
+#: Which face of an image a sample means: the one that the image is cut round already, or, of a scene, the largest, the
+#: one that the detector is surest of, or the left or right one of two people (as seen in the image).
+FACES = ("cut", "largest", "confident", "left", "right")
+
+
 @dataclass(frozen=True)
 class Sample:
     """One labelled image of a dataset, not yet decoded."""
@@ -45,6 +50,8 @@ class Sample:
     """How strong the expression is, 0 to 1, where that is known (drawn faces); otherwise None."""
     subject: str | None = None
     """Who is shown, where that is known: faces of one subject must not be on both sides of a split."""
+    face: str = "cut"
+    """Which face is meant, one of `FACES`."""
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,8 @@ def _window(to_crop: np.ndarray, shape: tuple[int, int], feather: float) -> np.n
 def align_batch(
     detector: Detector,
     images: Sequence[np.ndarray],
+    faces: Sequence[str] | None = None,
+    *,
     size: int,
     padding: float = 0.25,
     upscale_to: int = 96,
