@@ -35,15 +35,16 @@ _HOMES = {
 }
 
 
-def load(model: str | Path | None = None, **options: Any) -> Editor:
+def load(model: str | Path | None = None, *, device: str = "cpu", **options: Any) -> Editor:
     """Return an editor for a model: a shipped name (default), a run folder or a .safetensors file.
 
-    `options` go to `mien.Editor`: `detector`, `device`, and the detector's own. Raises `mien.MienError`.
+    Model and detector go to `device`; `options` go to `mien.Editor`: `detector`, and the detector's own. Raises
+    `mien.MienError`.
     """
     from mien.editing import Editor
     from mien.pretrained import load_model
 
-    return Editor(load_model(model), **options)
+    return Editor(load_model(model).to(device), device=device, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mien.errors import WeightsError
@@ -21,6 +22,7 @@ from mien.methods import METHODS, Method
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.spaces import Space
 from mien.training import trained_method
 
 FORMAT = 1
@@ -31,16 +33,18 @@ DEFAULT = "ganmut-fer2013"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained method with the description of where it comes from."""
+    """A trained method with the description of where it comes from; arrays go in and out (`mien.editing.Editor`)."""
 
     method: Method
-    """In evaluation mode, on the CPU, without gradients."""
+    """In evaluation mode, without gradients."""
     name: str
     """Name of the file or run."""
     sha256: str
     """Of the tensors; for a run folder, of its newest checkpoint."""
     description: Mapping[str, Any]
     """The JSON beside the tensors; for a run folder, its configuration."""
+    device: str = "cpu"
+    """Where the method lies."""
 
     @property
     def image_size(self) -> int:
@@ -51,6 +55,30 @@ class Model:
     def image_channels(self) -> int:
         """1 for a model of grey images, 3 for RGB."""
         return self.method.config.image_channels
+
+    @property
+    def space(self) -> Space:
+        """The method's conditional space."""
+        return self.method.space()
+
+    def to(self, device: str) -> Model:
+        """Move the method to a device."""
+        return dataclasses.replace(self, method=self.method.to(device), device=device)
+
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return displacement (n, 2, h, w) and delta (n, c, h, w) for images (n, c, h, w) in [-1, 1] and codes (n, s)."""
+        with torch.inference_mode():
+            edit = self.method.render(self._tensor(images), self._tensor(codes))
+        return edit.displacement.float().cpu().numpy(), edit.delta.float().cpu().numpy()
+
+    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability of each expression (n, k) and the place in the space (n, s) of each image."""
+        with torch.inference_mode():
+            reading = self.method.read(self._tensor(images))
+        return reading.probabilities.float().cpu().numpy(), reading.codes.float().cpu().numpy()
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
 
 
 def shipped() -> list[str]:

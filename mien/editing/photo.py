@@ -1,30 +1,27 @@
 """Edit the expression of faces in a photo: find once, render many, paste at the photo's own resolution.
 
 The slow part, detection and alignment, happens in `find`; `render` is a batched pass of the generator on the small
-aligned crop. What it returns is not a picture but an edit (`mien.networks.Edit`): where each place of the face is fetched
-from, and how much light is added. `paste` carries that to the photo's pixels, so that skin, hair and background keep the
-photo's detail and colours, and a pixel that the edit does not reach is not touched. Values go in and out; the editor
-keeps no state between calls.
+aligned crop. What it returns is not a picture but an edit (`mien.warping.EditMaps`): where each place of the face is
+fetched from, and how much light is added. `paste` carries that to the photo's pixels, so that skin, hair and background
+keep the photo's detail and colours, and a pixel that the edit does not reach is not touched. Values go in and out; the
+editor keeps no state between calls, and needs no torch where its model and its detector need none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from mien.errors import ConditionError, FaceError
 from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load_detector
-from mien.images import Photo, luma, read_photo, to_float, to_uint8
-from mien.networks import Edit, apply_edit, edge_window
-from mien.pretrained import Model
+from mien.images import Photo, luma, read_photo
 from mien.spaces import Condition, DiscSpace, Space
+from mien.warping import EditMaps, apply, fade, sample
 
 #: Share of the crop's side over which every edit fades out towards the crop's border.
 _FADE = 0.05
@@ -32,6 +29,48 @@ _FADE = 0.05
 _STILL = 1e-3
 #: Pixels that are edited at once.
 _BAND_PIXELS = 500_000
+
+
+class ExpressionModel(Protocol):
+    """What the editor asks of a model; arrays are float32."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file or run."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        ...
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What is known of where the weights come from."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side of the crops that the model takes, in pixels."""
+        ...
+
+    @property
+    def image_channels(self) -> int:
+        """1 for a model of grey images, 3 for RGB."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """The conditional space: which codes there are and what they mean."""
+        ...
+
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return displacement (n, 2, h, w) and delta (n, c, h, w) for images (n, c, h, w) in [-1, 1] and codes (n, s)."""
+        ...
+
+    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability of each expression (n, k) and the place in the space (n, s) of each image."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,25 +93,25 @@ class Rendering:
     """The face that was rendered."""
     condition: Condition
     """What was asked for."""
-    edit: Edit
-    """Displacement (1, 2, h, w) in units of half the crop, and delta (1, 1 or 3, h, w), on the CPU."""
+    edit: EditMaps
+    """Displacement (2, h, w) in units of half the crop, and delta (1 or 3, h, w)."""
 
 
 class Editor:
     """Edit photos with one model."""
 
-    def __init__(self, model: Model, *, detector: str = "mtcnn", device: str = "cpu", **detector_options: Any) -> None:
-        """Set up the model and a detector of `mien.faces.DETECTORS`, whose options follow."""
+    def __init__(
+        self, model: ExpressionModel, *, detector: str = "mtcnn", device: str = "cpu", **detector_options: Any
+    ) -> None:
+        """Set up a detector of `mien.faces.DETECTORS`, whose options follow; the model is on its own device already."""
         self.model = model
-        self.device = torch.device(device)
         self.detector_name = detector
         self.detector = load_detector(detector, device, **detector_options)
-        self.method = model.method.to(self.device)
 
     @property
     def space(self) -> Space:
         """The model's conditional space: its expressions, and their angles where it is a disc."""
-        return self.method.space()
+        return self.model.space
 
     def find(self, photo: Photo | np.ndarray | str | Path) -> list[Face]:
         """Find and align the faces of a photo, largest first.
@@ -80,10 +119,7 @@ class Editor:
         Raises `FaceError` where there is none.
         """
         pixels = _pixels(photo)
-        faces = []
-        for detection in self.detector.detect([pixels])[0]:
-            alignment = estimate_alignment(detection.landmarks)
-            faces.append(Face(detection, alignment, crop_face(pixels, alignment, self.model.image_size)))
+        faces = [self.align(pixels, detection) for detection in self.detector.detect([pixels])[0]]
         if not faces:
             raise FaceError(
                 f"no face found in {_name(photo)} by {self.detector_name}",
@@ -91,29 +127,34 @@ class Editor:
             )
         return faces
 
+    def align(self, photo: Photo | np.ndarray, detection: Detection) -> Face:
+        """Cut out the face that a detection's landmarks show.
+
+        Raises `FaceError` where the landmarks do not form a face.
+        """
+        alignment = estimate_alignment(detection.landmarks)
+        return Face(detection, alignment, crop_face(_pixels(photo), alignment, self.model.image_size))
+
     def render(self, face: Face, conditions: Sequence[Condition]) -> list[Rendering]:
         """Render one face with each of the conditions, in one batch."""
-        space = self.space
-        codes = torch.from_numpy(np.stack([space.code(condition) for condition in conditions])).to(self.device)
-        images = self._network_images(face.crop).expand(len(conditions), -1, -1, -1)
-        with torch.inference_mode():
-            edit = self.method.render(images, codes)
-        displacement, delta = edit.displacement.float().cpu(), edit.delta.float().cpu()
+        if not conditions:
+            return []
+        codes = np.stack([self.space.code(condition) for condition in conditions])
+        images = np.repeat(self._network_image(face.crop)[None], len(conditions), axis=0)
+        displacement, delta = self.model.render(images, codes)
         return [
-            Rendering(face, condition, Edit(displacement[i : i + 1], delta[i : i + 1]))
-            for i, condition in enumerate(conditions)
+            Rendering(face, condition, EditMaps(displacement[i], delta[i])) for i, condition in enumerate(conditions)
         ]
 
     def read(self, face: Face) -> dict[str, Any]:
         """Read a face: probability of each expression and, where the space is a disc, its angle and radius."""
-        with torch.inference_mode():
-            reading = self.method.read(self._network_images(face.crop))
+        probabilities, codes = self.model.read(self._network_image(face.crop)[None])
         space = self.space
         result: dict[str, Any] = {
-            "expressions": {n: float(p) for n, p in zip(space.expressions, reading.probabilities[0], strict=True)}
+            "expressions": {n: float(p) for n, p in zip(space.expressions, probabilities[0], strict=True)}
         }
         if isinstance(space, DiscSpace):
-            x, y = (float(v) for v in reading.codes[0])
+            x, y = (float(v) for v in codes[0])
             result |= {"angle_degrees": math.degrees(math.atan2(y, x)) % 360, "intensity": math.hypot(x, y)}
         return result
 
@@ -121,7 +162,7 @@ class Editor:
         """Return the crops of renderings at any size, uint8 (size, size, 3), without the photo round them."""
         pixels = _pixels(photo)
         return [
-            to_uint8(apply_edit(to_float(crop_face(pixels, r.face.alignment, size)), _faded(r.edit)))[0]
+            np.rint(apply(crop_face(pixels, r.face.alignment, size), fade(r.edit, _FADE))).astype(np.uint8)
             for r in renderings
         ]
 
@@ -140,11 +181,10 @@ class Editor:
         chosen = choose(self.find(whole), faces)
         return self.paste(whole, [self.render(face, [condition])[0] for face in chosen])
 
-    def _network_images(self, crop: np.ndarray) -> torch.Tensor:
-        images = to_float(crop)
-        if self.model.image_channels == 1:
-            images = torch.from_numpy(luma(crop).astype(np.float32))[None, None] / 127.5 - 1
-        return images.to(self.device)
+    def _network_image(self, crop: np.ndarray) -> np.ndarray:
+        """Return a crop as the model takes it, float32 (channels, size, size) in [-1, 1]."""
+        planes = luma(crop)[None] if self.model.image_channels == 1 else crop.transpose(2, 0, 1)
+        return planes.astype(np.float32) / 127.5 - 1
 
 
 def choose(faces: Sequence[Face], which: str | int) -> list[Face]:
@@ -173,13 +213,6 @@ def _name(photo: Photo | np.ndarray | str | Path) -> str:
     return f"`{path}`" if path else "the photo"
 
 
-def _faded(edit: Edit) -> Edit:
-    """Let an edit fade to nothing at the border of its crop; the warp generator's edits do so by themselves."""
-    height, width = edit.delta.shape[-2:]
-    window = edge_window(height, width, _FADE, edit.delta.device)
-    return Edit(edit.displacement * window, edit.delta * window)
-
-
 def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
     """Apply one rendering to a photo's pixels, uint8 (h, w, 3), in place."""
     corners = rendering.face.alignment.corners()
@@ -188,44 +221,41 @@ def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
     x1, y1 = (min(limit, math.ceil(v)) for v, limit in zip(corners.max(axis=0), (width, height), strict=True))
     if x0 >= x1 or y0 >= y1:
         return
-    before = pixels.copy()
-    edit = _faded(rendering.edit)
+    maps = np.concatenate(fade(rendering.edit, _FADE)).transpose(1, 2, 0)
+    # Nothing is fetched from further away than the largest displacement.
+    reach = math.ceil(float(np.abs(maps[..., :2]).max()) * rendering.face.alignment.side / 2 * math.sqrt(2)) + 3
+    left, top = max(0, x0 - reach), max(0, y0 - reach)
+    before = pixels[top : y1 + reach, left : x1 + reach].copy()
     # In bands of rows, so that a face that fills a large photo needs no more memory than a small one.
     rows = max(1, _BAND_PIXELS // (x1 - x0))
-    for top in range(y0, y1, rows):
-        bottom = min(top + rows, y1)
-        pixels[top:bottom, x0:x1] = _edited(before, rendering.face.alignment, edit, (x0, top, x1, bottom))
+    for start in range(y0, y1, rows):
+        end = min(start + rows, y1)
+        region = (x0, start, x1, end)
+        pixels[start:end, x0:x1] = _edited(before, (left, top), rendering.face.alignment, maps, region)
 
 
-def _edited(photo: np.ndarray, alignment: Alignment, edit: Edit, region: tuple[int, int, int, int]) -> np.ndarray:
-    """Return a region (x0, y0, x1, y1) of a photo as the edit makes it, uint8 (y1 - y0, x1 - x0, 3)."""
+def _edited(
+    photo: np.ndarray,
+    origin: tuple[int, int],
+    alignment: Alignment,
+    maps: np.ndarray,
+    region: tuple[int, int, int, int],
+) -> np.ndarray:
+    """Return a region (x0, y0, x1, y1) of a photo as the edit makes it, uint8 (y1 - y0, x1 - x0, 3).
+
+    `photo` is the part of the photo from `origin` (x, y) on; `maps` is float32 (h, w, 2 + channels).
+    """
     x0, y0, x1, y1 = region
-    # Positions of the region's pixel centres in the crop, in grid_sample's units (-1 .. 1 from border to border).
+    left, top = origin
     x, y = np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
-    place = alignment.to_crop(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(y1 - y0, x1 - x0, 2)
-    inside = torch.from_numpy(((place > 0) & (place < 1)).all(axis=-1))
-    grid = torch.from_numpy((2 * place - 1).astype(np.float32))[None]
-    maps = torch.cat([edit.displacement, edit.delta], dim=1)
-    at_pixels = F.grid_sample(maps, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0] * inside
+    (a, b, c), (d, e, f) = alignment.matrix
+    across, down = a * x + b * y + c, d * x + e * y + f
+    inside = (across > 0) & (across < 1) & (down > 0) & (down < 1)
+    change = sample(maps, across * maps.shape[1], down * maps.shape[0]) * inside[..., None]
     # A displacement of 2 is one side of the crop; the inverse alignment turns it into pixels of the photo.
-    offset = torch.from_numpy((alignment.inverse[:, :2] / 2).astype(np.float32))
-    moved_by = torch.einsum("ij,jhw->hwi", offset, at_pixels[:2])
-    before = torch.from_numpy(photo[y0:y1, x0:x1].astype(np.float32))
-    after = _fetch(photo, x, y, moved_by, before) + at_pixels[2:].permute(1, 2, 0) * 127.5
-    return after.round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-def _fetch(
-    pixels: np.ndarray, x: np.ndarray, y: np.ndarray, moved_by: torch.Tensor, before: torch.Tensor
-) -> torch.Tensor:
-    """Fetch each pixel of a region from where `moved_by` (h, w, 2), in pixels, points; still pixels stay as they are."""
-    reach = math.ceil(float(moved_by.abs().max())) + 3
-    height, width = pixels.shape[:2]
-    x0, y0 = max(0, int(x.min()) - reach), max(0, int(y.min()) - reach)
-    x1, y1 = min(width, math.ceil(x.max()) + reach), min(height, math.ceil(y.max()) + reach)
-    source = torch.from_numpy(pixels[y0:y1, x0:x1].astype(np.float32)).permute(2, 0, 1)[None]
-    target = torch.from_numpy(np.stack([x - x0, y - y0], axis=-1)).float() + moved_by
-    grid = 2 * target / torch.tensor([x1 - x0, y1 - y0]) - 1
-    fetched = F.grid_sample(source, grid[None], mode="bicubic", padding_mode="border", align_corners=False)
-    still = (moved_by.abs() < _STILL).all(dim=-1, keepdim=True)
-    return torch.where(still, before, fetched[0].permute(1, 2, 0))
+    moved_by = change[..., :2] @ (alignment.inverse[:, :2].T / 2).astype(np.float32)
+    own = photo[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
+    fetched = sample(photo, x - left + moved_by[..., 0], y - top + moved_by[..., 1])
+    still = (np.abs(moved_by) < _STILL).all(axis=-1, keepdims=True)
+    after = np.where(still, own, fetched) + change[..., 2:] * 127.5
+    return np.rint(after).clip(0, 255).astype(np.uint8)

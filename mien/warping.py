@@ -1,0 +1,130 @@
+"""Edits as maps, and how they are applied to a photo of any size: fetch every pixel from elsewhere, then add light.
+
+The maps belong to the unit square of an aligned crop (`mien.faces.align`), whatever their own resolution. Everything here
+is numpy; only the sampling goes through torch where that is loaded already, which is several times faster and gives the
+same values.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+#: Keys' cubic kernel with this slope is torch's and OpenCV's.
+_SLOPE = -0.75
+
+
+class EditMaps(NamedTuple):
+    """What an expression changes in one face: first every pixel is fetched from elsewhere, then light is added."""
+
+    displacement: np.ndarray
+    """float32 (2, h, w): where each pixel is fetched from, relative to itself: x and y in units of half the crop."""
+    delta: np.ndarray
+    """float32 (1 or 3, h, w): what is added after that, in units of half the range (1 is 127.5 levels)."""
+
+
+def edge_window(height: int, width: int, margin: float) -> np.ndarray:
+    """Return float32 (height, width): 0 on the border, 1 further inside than `margin` (a share of the side), smooth."""
+
+    def ramp(count: int) -> np.ndarray:
+        centre = (np.arange(count, dtype=np.float32) + 0.5) / count
+        distance = np.clip(np.minimum(centre, 1 - centre) / margin, 0, 1)
+        return distance * distance * (3 - 2 * distance)
+
+    return ramp(height)[:, None] * ramp(width)[None, :]
+
+
+def fade(maps: EditMaps, margin: float) -> EditMaps:
+    """Let an edit fade to nothing over `margin` (a share of the side) towards the border of its crop."""
+    _, height, width = maps.delta.shape
+    window = edge_window(height, width, margin)
+    return EditMaps(maps.displacement * window, maps.delta * window)
+
+
+def scale(maps: EditMaps, factor: float) -> EditMaps:
+    """Weaken an edit: 0 leaves nothing of it, 1 leaves it as it is."""
+    return EditMaps(maps.displacement * np.float32(factor), maps.delta * np.float32(factor))
+
+
+def compose(first: EditMaps, second: EditMaps) -> EditMaps:
+    """Return one edit that does what `second` does to the result of `first`; both have maps of one size.
+
+    With y(p) = x(p + d1(p)) + a1(p) and z(p) = y(p + d2(p)) + a2(p), the pixel fetched at last is
+    p + d2(p) + d1(p + d2(p)), and the light a1(p + d2(p)) + a2(p).
+    """
+    height, width = first.displacement.shape[-2:]
+    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    x = columns + second.displacement[0] * (width / 2)
+    y = rows + second.displacement[1] * (height / 2)
+    channels = max(len(first.delta), len(second.delta))
+    delta = np.broadcast_to(first.delta, (channels, height, width))
+    moved = sample(np.concatenate([first.displacement, delta]).transpose(1, 2, 0), x, y).transpose(2, 0, 1)
+    return EditMaps(second.displacement + moved[:2], second.delta + moved[2:])
+
+
+def apply(image: np.ndarray, maps: EditMaps) -> np.ndarray:
+    """Apply an edit to an image that fills the maps' square: float32 (h, w, c) in 0..255, returned likewise."""
+    height, width = image.shape[:2]
+    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    stacked = np.concatenate([maps.displacement, maps.delta]).transpose(1, 2, 0)
+    if stacked.shape[:2] != (height, width):
+        tall, wide = stacked.shape[:2]
+        stacked = sample(stacked, columns * (wide / width), rows * (tall / height))
+    fetched = sample(image, columns + stacked[..., 0] * (width / 2), rows + stacked[..., 1] * (height / 2))
+    return (fetched + stacked[..., 2:] * 127.5).clip(0, 255)
+
+
+def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sample an image (h, w, c) at places (...), cubically, as float32 (..., c); beyond the border it repeats.
+
+    Coordinates are continuous: the image covers (0, 0) to (w, h), and the centre of its first pixel is (0.5, 0.5).
+    """
+    image = np.ascontiguousarray(image, np.float32)
+    if "torch" in sys.modules:
+        return _sample_by_torch(image, x, y)
+    return _sample_by_numpy(image, x, y)
+
+
+def _sample_by_torch(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    import torch
+    from torch.nn.functional import grid_sample
+
+    height, width = image.shape[:2]
+    grid = np.stack([2 * x / width - 1, 2 * y / height - 1], axis=-1).astype(np.float32).reshape(1, 1, -1, 2)
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        values = grid_sample(planes, torch.from_numpy(grid), mode="bicubic", padding_mode="border", align_corners=False)
+    return values[0, :, 0].T.numpy().reshape(*x.shape, image.shape[2])
+
+
+def _sample_by_numpy(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    columns, column_weights = _taps(np.asarray(x, np.float32).ravel(), width)
+    rows, row_weights = _taps(np.asarray(y, np.float32).ravel(), height)
+    pixels = image.reshape(height * width, -1)
+    total = np.zeros((columns.shape[1], image.shape[2]), np.float32)
+    for row, row_weight in zip(rows, row_weights, strict=True):
+        line = np.zeros_like(total)
+        for column, column_weight in zip(columns, column_weights, strict=True):
+            line += column_weight[:, None] * pixels[row * width + column]
+        total += row_weight[:, None] * line
+    return total.reshape(*np.shape(x), image.shape[2])
+
+
+def _taps(positions: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the four pixels round each position along one axis, int (4, n), and their weights, float32 (4, n)."""
+    first = np.floor(positions - 0.5)
+    t = positions - 0.5 - first
+    a = np.float32(_SLOPE)
+
+    def near(d: np.ndarray) -> np.ndarray:
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d: np.ndarray) -> np.ndarray:
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    weights = np.stack([far(t + 1), near(t), near(1 - t), far(2 - t)])
+    taps = first.astype(np.int64)[None] + np.arange(-1, 3)[:, None]
+    return taps.clip(0, length - 1), weights.astype(np.float32)
