@@ -77,8 +77,8 @@ def test_a_composed_edit_is_one_edit_after_the_other():
     first, second = smooth_maps(1), smooth_maps(2)
     after_both = apply(apply(image, first), second)
     at_once = apply(image, compose(first, second))
-    assert np.abs(after_both - image).mean() > 10
-    assert np.abs(at_once - after_both).mean() < 0.05
+    assert np.abs(after_both - image).mean() > 4
+    assert np.abs(at_once - after_both).mean() < 0.25  # what sampling twice costs
     assert np.abs(apply(image, compose(second, first)) - after_both).mean() > 1  # the order matters
 
 
