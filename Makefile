@@ -7,6 +7,7 @@
 
 BIN := .venv/bin
 STAMP := .venv/installed
+TESTED := .venv/installed-for-tests
 # 3.11 comes first because constraints.txt was resolved and tested with it.
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
 # Twice quiet: errors only; what happens is told in one line for each step.
@@ -27,12 +28,12 @@ demo: install ## install, then edit a portrait; the pictures lie in out/
 	@echo "one portrait edited, the whole disc, every expression at five intensities:"
 	@printf '  %s\n' $(PICTURES)
 
-install: $(STAMP) ## make .venv with the package, what trains it and what checks it
+install: $(STAMP) ## make .venv with the package and what edits photos and films and trains
 
-test: install ## run the tests
+test: $(TESTED) ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: install ## run the quick checks: style, layers, types
+lint: $(TESTED) ## run the quick checks: style, layers, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
@@ -41,7 +42,7 @@ lint: install ## run the quick checks: style, layers, types
 
 check: lint test ## run all that CI runs
 
-docs: install ## write docs/cli.md anew from the commands
+docs: $(TESTED) ## write docs/cli.md anew from the commands
 	$(BIN)/python scripts/write_cli_reference.py
 
 clean: ## remove .venv, caches and the demo's pictures, never data or runs
@@ -64,5 +65,10 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing torch into .venv (the long step: minutes where it must be downloaded)"
 	@$(PIP_INSTALL) $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch
 	@echo "installing mien and its tools"
-	@$(PIP_INSTALL) --editable '.[train,dev]'
+	@$(PIP_INSTALL) --editable '.[train,video]'
+	@touch $@
+
+$(TESTED): $(STAMP)
+	@echo "installing what the tests need besides: the other extras, and the checkers"
+	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@

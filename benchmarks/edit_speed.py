@@ -1,7 +1,9 @@
-"""Time the three parts of one edit on the CPU: find the face, render an expression, paste it into the photo.
+"""Time the parts of one edit on the CPU: find the face, read it, render an expression, paste it into the photo.
 
 Medians over `--repeats` after two rounds of warm-up, of a 512 x 512 portrait with one face; one line for each part goes
-to results.jsonl.
+to results.jsonl. In the same run, for comparison: one pass of a generator of GANmut's official size (8.4 M parameters,
+128 x 128 RGB; the layers of the official code in this project's words, untrained), which is what its demo does with a
+crop.
 
     python benchmarks/edit_speed.py --threads 2
 """
@@ -19,6 +21,7 @@ import torch
 from record import record
 
 import mien
+from mien.networks import ResidualGenerator
 
 ROOT = Path(__file__).parent.parent
 WARM_UP = 2
@@ -49,10 +52,16 @@ def main() -> None:
     conditions = [mien.Condition.named("happy", 0.9)]
     face = editor.find(photo)[0]
     renderings = editor.render(face, conditions)
+    official = torch.inference_mode()(ResidualGenerator(3, 2).eval())
+    crop, code = torch.zeros(1, 3, 128, 128), torch.zeros(1, 2)
     parts: dict[str, Callable[[], Any]] = {
         "find": lambda: editor.find(photo),
+        "read": lambda: editor.read(face),
         "render": lambda: editor.render(face, conditions),
+        "render-direct": lambda: editor.render(face, conditions, "direct"),
         "paste": lambda: editor.paste(photo, renderings),
+        "whole": lambda: editor.edit(photo, conditions[0], faces="largest"),
+        "official-size-generator": lambda: official(crop, code),
     }
     height, width = photo.pixels.shape[:2]
     facts = {"model": editor.model.name, "model_sha256": editor.model.sha256, "photo": f"{width} x {height}"}

@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +24,14 @@ from record import record
 from torch import nn
 
 from mien.batches import Augmentation, Batches
+from mien.editing.edits import STARTS, make_edits
 from mien.expressions import BASIC, VOCABULARY
 from mien.losses import cross_entropy
-from mien.networks import apply_edit
 from mien.prepared import PreparedSet
-from mien.pretrained import load_model
+from mien.pretrained import Model, load_model
 from mien.runs import file_sha256, read_tensors, write_tensors
 from mien.spaces import Condition
+from mien.warping import apply
 
 
 class Judge(nn.Module):
@@ -113,6 +116,17 @@ def validation_images(prepared: PreparedSet, size: int) -> tuple[torch.Tensor, n
     return images, np.array([BASIC.index(VOCABULARY[label]) for label in prepared.labels[rows]])
 
 
+def edit_all(model: Model, faces: torch.Tensor, conditions: Sequence[Condition], start: Any) -> list[torch.Tensor]:
+    """Return faces (n, 1, h, w), edited to each of the conditions, as the editor would edit their crops."""
+    small = F.interpolate(faces, size=(model.image_size,) * 2, mode="bicubic", antialias=True).clamp(-1, 1).numpy()
+    edited = [torch.empty_like(faces) for _ in conditions]
+    for index, image in enumerate(small):
+        for pictures, maps in zip(edited, make_edits(model, image, conditions, start), strict=True):
+            levels = apply((faces[index].permute(1, 2, 0).numpy() + 1) * 127.5, maps)
+            pictures[index] = torch.from_numpy(levels / 127.5 - 1).permute(2, 0, 1)
+    return edited
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared set")
@@ -123,6 +137,7 @@ def main() -> None:
     parser.add_argument("--intensity", type=float, default=0.9)
     parser.add_argument("--faces", type=int, default=300, help="validation faces that are edited")
     parser.add_argument("--from", dest="origin", default="neutral", help="expression of the faces: a name, or any")
+    parser.add_argument("--start", default="auto", choices=STARTS, help="where edits start from, as `mien edit --from`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
     given = parser.parse_args()
@@ -153,16 +168,13 @@ def main() -> None:
     rows = np.arange(len(labels)) if given.origin == "any" else np.flatnonzero(labels == BASIC.index(given.origin))
     rows = np.random.default_rng(given.seed).permutation(rows)[: given.faces]
     faces = images[rows]
-    space = model.method.space()
+    space = model.space
+    edited = edit_all(model, faces, [Condition.named(name, given.intensity) for name in space.expressions], given.start)
     asked, judged, changes = [], [], []
-    with torch.inference_mode():
-        for name in space.expressions:
-            code = torch.from_numpy(space.code(Condition.named(name, given.intensity)))
-            small = F.interpolate(faces, size=(model.image_size,) * 2, mode="bicubic", antialias=True)
-            edited = apply_edit(faces, model.method.render(small, code.expand(len(faces), -1)))
-            asked.append(np.full(len(faces), BASIC.index(name)))
-            judged.append(judge_all(judge, edited).argmax(1))
-            changes.append(float((edited - faces).abs().mean()) * 127.5)
+    for name, pictures in zip(space.expressions, edited, strict=True):
+        asked.append(np.full(len(faces), BASIC.index(name)))
+        judged.append(judge_all(judge, pictures).argmax(1))
+        changes.append(float((pictures - faces).abs().mean()) * 127.5)
     scores = f1_scores(np.concatenate(asked), np.concatenate(judged), len(BASIC))
     kept = [BASIC.index(name) for name in space.expressions]
     facts = {
@@ -170,6 +182,7 @@ def main() -> None:
         "model_sha256": model.sha256,
         "faces": given.origin,
         "intensity": given.intensity,
+        "start": given.start,
         "n": len(rows) * len(space.expressions),
         "per_class": {name: round(float(scores[BASIC.index(name)]), 3) for name in space.expressions},
         "mean_change_levels": {n: round(c, 2) for n, c in zip(space.expressions, changes, strict=True)},

@@ -28,7 +28,7 @@ def main() -> None:
 
     mark = EditMark(condition=str(wanted), model=editor.model.sha256)
     mien.write_photo(given.out, edited, like=photo, mark=mark)
-    shares = editor.read(face)["expressions"]
+    shares = editor.read(face).expressions
     likeliest = sorted(shares, key=lambda name: -shares[name])[:3]
     print("before: " + ", ".join(f"{name} {shares[name]:.0%}" for name in likeliest))
     print(f"after: {wanted} -> {given.out}")

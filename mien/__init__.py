@@ -1,6 +1,6 @@
 """mien: edit, learn and measure facial expressions.
 
-    editor = mien.load()                                    # the model that ships; or a run folder, or a .safetensors
+    editor = mien.load()                                    # the model that ships; or a run folder, .safetensors, .onnx
     photo = mien.read_photo("portrait.jpg")
     face = editor.find(photo)[0]                            # slow: detect and align, once
     smile = mien.Condition.named("happy", 0.8)              # or .blend({...}), .polar(angle, intensity)
@@ -8,7 +8,8 @@
 
 The package is listed in the order of the data: `datasets` are read, `faces` found and aligned, `prepared` sets written;
 `networks` and `losses` serve `methods`, one paper per file; `batches`, `runs` and `training` train them, from `presets`;
-`pretrained` models are loaded into the `editing.Editor`, which `apps` show. Importing `mien` imports none of it.
+`pretrained` models are loaded into the `editing.Editor`, which `apps` show; `exporting`, `portable` and `hub` let models
+travel. Importing `mien` imports none of it.
 """
 
 from __future__ import annotations
@@ -36,15 +37,14 @@ _HOMES = {
 
 
 def load(model: str | Path | None = None, *, device: str = "cpu", **options: Any) -> Editor:
-    """Return an editor for a model: a shipped name (default), a run folder or a .safetensors file.
+    """Return an editor for a model: a shipped name (default), a run folder, a file, a folder or `hf://user/name`.
 
-    Model and detector go to `device`; `options` go to `mien.Editor`: `detector`, and the detector's own. Raises
-    `mien.MienError`.
+    A file is .safetensors with its JSON beside it, which torch runs, or .onnx, which needs no torch. Model and detector
+    go to `device`; `options` go to `mien.Editor`: `detector`, and the detector's own. Raises `mien.MienError`.
     """
-    from mien.editing import Editor
-    from mien.pretrained import load_model
+    from mien.loading import load
 
-    return Editor(load_model(model).to(device), device=device, **options)
+    return load(model, device=device, **options)
 
 
 def __getattr__(name: str) -> Any:

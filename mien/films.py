@@ -1,4 +1,4 @@
-"""Films: frames in and out, with their times; through PyAV, that is, ffmpeg's libraries (the extra `video`).
+"""Films: frames with their times; through PyAV, that is, ffmpeg's libraries (the extra `video`). Writing: film_writing.py.
 
 A frame is uint8 (height, width, 3) RGB, turned upright where the film says how it was held. Frames are counted from 0 in
 the order in which they are shown. A frame that cannot be decoded is left out, so numbers count what can be seen.
@@ -66,20 +66,26 @@ def open_film(path: Path | str) -> Iterator[Any]:
 
 def decode(container: Any, stream: Any) -> Iterator[Any]:
     """Yield PyAV's frames of a stream, leaving out what cannot be decoded."""
+    for packet in packets(container, stream):
+        yield from decode_packet(packet)
+
+
+def packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """Yield PyAV's packets of some streams, in the order of the file, as far as it can be read."""
     import av.error
 
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError:  # the file is broken off: nothing can be read from here on
-            return
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError:
-            continue
+    with contextlib.suppress(av.error.FFmpegError):  # the file is broken off: nothing can be read from here on
+        yield from container.demux(*streams)
+
+
+def decode_packet(packet: Any) -> list[Any]:
+    """Return PyAV's frames of a packet; none where it cannot be decoded."""
+    import av.error
+
+    try:
+        return packet.decode()
+    except av.error.FFmpegError:
+        return []
 
 
 def upright(frame: Any) -> np.ndarray:

@@ -34,6 +34,9 @@ MAX_PIXELS = 170_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "MPO")
 
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+#: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
+WRITABLE_SUFFIXES = tuple(_SUFFIXES)
+PHOTO_SUFFIXES = (*WRITABLE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff")
 
 #: A JPEG segment holds 65,533 bytes; a name of its own precedes EXIF (6 bytes) and XMP (29 bytes).
 _JPEG_SEGMENT = 65_533 - 29

@@ -114,3 +114,18 @@ def folding(displacement: Float[Tensor, "n 2 h w"], least_area: float = 0.2) -> 
     dy = (field[..., 1:, :-1] - field[..., :-1, :-1]) * (height / 2)
     determinant = (1 + dx[:, 0]) * (1 + dy[:, 1]) - dx[:, 1] * dy[:, 0]
     return F.relu(least_area - determinant).mean()
+
+
+def light_edges(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+    """Return the total variation of added light: mean absolute first difference along both axes, per pixel.
+
+    Small for soft shading, large for streaks and for patterns finer than a face has.
+    """
+    field = delta.float()
+    along_x = (field[..., :, 1:] - field[..., :, :-1]).abs().mean()
+    return along_x + (field[..., 1:, :] - field[..., :-1, :]).abs().mean()
+
+
+def light_asymmetry(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+    """Return how much light is added to one half of an upright face only: E|delta - its mirror image| / 2."""
+    return (delta.float() - delta.float().flip(-1)).abs().mean() / 2

@@ -116,13 +116,23 @@ PRESETS: dict[str, Preset] = {
         train_settings={"steps": 3500, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
     ),
     "ganmut-fer2013-cpu-finish": Preset(
-        summary="its second part, with --init RUN: realism counts more, added light costs more; the weights that ship",
+        summary="its second part, with --init RUN: realism counts more, added light costs more",
         promise="macro-F1 0.90 of 500 edited neutral faces, on which it was also chosen (real faces: 0.72)",
         method="ganmut",
         method_settings={
             **_CPU, "lambda_cls": 0.4, "lambda_mask": 6.0, "lambda_penalty": 0.5, "rec_ramp_steps": 0,
         },
         train_settings={"steps": 2000, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
+    ),
+    "ganmut-fer2013-cpu-polish": Preset(
+        summary="its third part, with --init MODEL: light must be soft and on both sides; the weights that ship",
+        promise="PROMISE",
+        method="ganmut",
+        method_settings={
+            **_CPU, "lambda_cls": 0.3, "lambda_rho": 0.6, "lambda_mask": 4.0, "lambda_edges": 3.0, "lambda_lopsided": 12.0,
+            "lambda_bend": 1.5, "lambda_stretch": 1.2, "lambda_penalty": 0.5, "rec_ramp_steps": 0,
+        },
+        train_settings={"steps": 1000, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
     ),
     "ganmut-affectnet": Preset(
         summary="GANmut's official setting: AffectNet, 7 expressions, 128 px RGB, two million steps",

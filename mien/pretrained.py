@@ -1,5 +1,8 @@
 """Trained models as files: safetensors with a JSON beside them, found by name, folder or path.
 
+The layout of a hub is the same under other names: a folder with `model.safetensors`, `config.json` and, for people, a
+`README.md` (`mien.hub`).
+
 The JSON says everything that a number needs to be trusted: the training command, the data, steps, time, what was
 measured, and the SHA-256 of the tensors, which is checked at every load. Nothing is unpickled. The models that ship with
 the package lie in `mien/weights`.
@@ -22,13 +25,14 @@ from mien.methods import METHODS, Method
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.shipped import DEFAULT, FOLDER_CONFIG, FOLDER_WEIGHTS, WEIGHTS, shipped
 from mien.spaces import Space
+from mien.starting import StartingPoint
 from mien.training import trained_method
 
+__all__ = ["DEFAULT", "FORMAT", "WEIGHTS", "Model", "export", "exported_files", "load_model", "shipped"]
+
 FORMAT = 1
-WEIGHTS = Path(__file__).parent / "weights"
-#: What `mien.load()` gives.
-DEFAULT = "ganmut-fer2013"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,32 +85,19 @@ class Model:
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
 
 
-def shipped() -> list[str]:
-    """Return the names of the models that ship with the package."""
-    return sorted(
-        path.stem for path in WEIGHTS.glob("*.json") if "method" in json.loads(path.read_text(encoding="utf-8"))
-    )
-
-
 def load_model(source: str | Path | None = None) -> Model:
-    """Load a model: by the name of a shipped one (the default where none is given), a run folder or a .safetensors file.
+    """Load a model: a shipped one by its name (the default), a run folder, a .safetensors file or a hub's folder.
 
     Raises `WeightsError` where nothing is found, the hash does not match, or the tensors are not finite.
     """
-    source = DEFAULT if source is None else source
-    path = WEIGHTS / f"{source}.safetensors" if str(source) in shipped() else Path(source)
+    path = _find(source)
     if path.is_dir():
         run = Run.read(path)
         method, step = trained_method(run)
         checkpoint = run.path / "checkpoints" / f"step-{step:07d}.safetensors"
         model = Model(method, path.name, file_sha256(checkpoint), {**run.configuration, "step": step})
-    elif path.is_file():
-        model = _load_file(path)
     else:
-        raise WeightsError(
-            f"no model `{source}`",
-            hint=f"give a run folder, a .safetensors file, or one of: {', '.join(shipped()) or 'none shipped'}",
-        )
+        model = _load_file(path, _beside(path))
     broken = [name for name, tensor in model.method.state_dict().items() if not torch.isfinite(tensor).all()]
     if broken:
         raise WeightsError(
@@ -116,8 +107,39 @@ def load_model(source: str | Path | None = None) -> Model:
     return model
 
 
-def _load_file(path: Path) -> Model:
-    beside = path.with_suffix(".json")
+def exported_files(source: str | Path | None, folder: Path) -> tuple[Path, Path]:
+    """Return tensors and JSON of a model, in the form in which models are given to others.
+
+    A run is exported into `folder` first; of everything else the files are there already.
+    """
+    path = _find(source)
+    if path.is_dir():
+        path = export(Run.read(path), folder / f"{path.resolve().name}.safetensors")
+    return path, _beside(path)
+
+
+def _find(source: str | Path | None) -> Path:
+    """Return the path of a run's folder, or of a file of tensors."""
+    source = DEFAULT if source is None else source
+    path = WEIGHTS / f"{source}.safetensors" if str(source) in shipped() else Path(source)
+    if path.is_dir() and (path / FOLDER_WEIGHTS).is_file():
+        return path / FOLDER_WEIGHTS
+    if not path.exists():
+        raise WeightsError(
+            f"no model `{source}`",
+            hint="give a run folder, a .safetensors or .onnx file, or one of: "
+            f"{', '.join(shipped()) or 'none shipped'}",
+        )
+    return path
+
+
+def _beside(path: Path) -> Path:
+    """Return the path of the JSON that belongs to a file of tensors; in a hub's folder it has a name of its own."""
+    of_folder = path.with_name(FOLDER_CONFIG)
+    return of_folder if path.name == FOLDER_WEIGHTS and of_folder.is_file() else path.with_suffix(".json")
+
+
+def _load_file(path: Path, beside: Path) -> Model:
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path} is no .safetensors file", hint="pickled checkpoints are not read; export the run")
     if not beside.is_file():
@@ -146,7 +168,8 @@ def _load_file(path: Path) -> Model:
         raise WeightsError(
             f"{path} holds other tensors than {beside.name} describes", hint="copy both files from the same export"
         ) from None
-    return Model(method.eval().requires_grad_(False), path.stem, digest, description)
+    name = str(description.get("name", path.stem))
+    return Model(method.eval().requires_grad_(False), name, digest, description)
 
 
 def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
@@ -181,6 +204,15 @@ def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
     }
     write_text(out.with_suffix(".json"), json.dumps(description, indent=2) + "\n")
     return out
+
+
+def starting_point(source: str | Path) -> StartingPoint:
+    """Return the networks of a run folder, a shipped model or a .safetensors file, for a new run to start from."""
+    model = load_model(source)
+    facts = {"model": model.name, "sha256": model.sha256}
+    if "step" in model.description:  # a run
+        facts = {key: model.description[key] for key in ("preset", "method_config", "train_config", "step")}
+    return StartingPoint(str(source), facts, model.method.state_dict())
 
 
 def training_seconds(stats: list[dict[str, float]], batch_size: int) -> float:

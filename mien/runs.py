@@ -36,7 +36,7 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write under another name and rename; what cannot be written whole (a full disk) leaves nothing behind."""
     temporary = _temporary(path)
     try:
@@ -49,7 +49,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that it is either the old one or the new one, never half."""
-    _write_whole(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -57,7 +57,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     from safetensors.torch import save
 
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    _write_whole(path, save(whole, metadata=dict(metadata or {})))  # `save_file` would make it private to the user
+    write_bytes(path, save(whole, metadata=dict(metadata or {})))  # `save_file` would make it private to the user
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.runs import Run, describe_machine
 from mien.spaces import Condition
+from mien.starting import StartingPoint
 
 FORMAT = 1
 #: What a run's configuration says besides its format.
@@ -204,11 +205,11 @@ def train(
     data: Path,
     out: Path,
     report: Callable[[Progress], None] = lambda progress: None,
-    init: Path | None = None,
+    init: StartingPoint | None = None,
 ) -> Run:
     """Train a method on a prepared set into a run folder; the same call resumes what an earlier one left.
 
-    `init` is another run, of the same networks, whose averaged generator and critic a new run starts from.
+    `init` (`mien.pretrained.starting_point`) holds the averaged generator and the critic that a new run starts from.
 
     Raises `RunError` where the folder belongs to another configuration, or when the losses are no longer finite.
     """
@@ -222,12 +223,12 @@ def train(
         "data": {"hash": prepared.hash, "dataset": prepared.manifest["dataset"]},
     }
     if init is not None:
-        configuration["init"] = _origin(init, out)
+        configuration["init"] = init.noted(out)
     fabric = _fabric(config.precision)
     torch.manual_seed(config.seed)
     method = METHODS[method_name](method_config)
     if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
-        _start_from(method, init)
+        init.fill(method)
     least = method.smallest_batch
     require(config.batch_size >= least, "batch_size", config.batch_size, f"{least} or more with this method's settings")
     batches = Batches(
@@ -255,26 +256,6 @@ def train(
     run.forget_stats_after(start)
     _loop(trainer, config, run, batches, faces, fabric, start, report)
     return run
-
-
-def _origin(init: Path, out: Path) -> dict[str, Any]:
-    """Say which run and step a run starts from; one that was started says it itself, since its origin may have gone on."""
-    if (out / "config.json").exists() and (noted := Run.read(out).configuration.get("init")):
-        return noted
-    source = Run.read(init)
-    _, step = trained_method(source)
-    return {**{key: source.configuration[key] for key in ("preset", "method_config", "train_config")}, "step": step}
-
-
-def _start_from(method: Method, init: Path) -> None:
-    """Copy another run's averaged generator and its critic into a method; their networks must be the same."""
-    trained, _ = trained_method(Run.read(init))
-    try:
-        method.load_state_dict(trained.state_dict())
-    except RuntimeError:
-        raise RunError(
-            f"{init} holds other networks than this configuration", hint="give the sizes and expressions that it has"
-        ) from None
 
 
 def _loop(

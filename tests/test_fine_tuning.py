@@ -12,7 +12,8 @@ import torch
 from mien.errors import RunError
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
-from mien.runs import Run
+from mien.pretrained import export, starting_point
+from mien.runs import Run, file_sha256
 from mien.training import TrainConfig, train, trained_method
 
 
@@ -20,7 +21,7 @@ def fine_tune(
     out: Path, init: Path, prepared: PreparedSet, method: GANmutConfig, loop: TrainConfig, steps: int = 1
 ) -> Run:
     loop = dataclasses.replace(loop, steps=steps)
-    return train("test", "ganmut", method, loop, prepared.path, out, init=init)
+    return train("test", "ganmut", method, loop, prepared.path, out, init=starting_point(init))
 
 
 def test_it_starts_from_the_averaged_generator_and_the_critic(
@@ -63,3 +64,15 @@ def test_a_run_that_was_not_tuned_cannot_become_one(
     first = start(tmp_path / "first", steps=1)
     with pytest.raises(RunError, match="another configuration"):
         fine_tune(first.path, first.path, prepared, tiny_ganmut, tiny_loop)
+
+
+def test_a_file_of_weights_is_a_starting_point_too(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=2)
+    file = export(first, tmp_path / "first.safetensors")
+    slow = dataclasses.replace(tiny_ganmut, learning_rate=1e-9)
+    tuned = fine_tune(tmp_path / "tuned", file, prepared, slow, tiny_loop)
+    before, after = (trained_method(run)[0].state_dict() for run in (first, tuned))
+    assert all(torch.allclose(before[name], after[name], atol=2e-3) for name in before)  # half precision
+    assert tuned.configuration["init"] == {"model": "first", "sha256": file_sha256(file)}

@@ -17,6 +17,8 @@ from mien.losses import (
     folding,
     generator_adversarial,
     gradient_penalty,
+    light_asymmetry,
+    light_edges,
     r1_penalty,
     stretching,
 )
@@ -175,3 +177,21 @@ def test_folding_counts_only_the_pixels_that_fold() -> None:
     """A step back by 3 pixels between two columns of 9 gaps: one gap has the determinant 1 - 3, the others 1."""
     step = torch.where(torch.arange(10) < 5, 0.0, -3.0).expand(10, 10)
     assert folding(field(10, step, 0.0)).item() == pytest.approx((0.2 + 2.0) / 9, abs=1e-5)
+
+
+def test_light_edges_of_a_ramp_and_of_a_streak() -> None:
+    """A ramp of slope s along x has variation s; a bright column one pixel wide has two edges in each row."""
+    ramp = (0.1 * torch.arange(8.0)).expand(2, 1, 8, 8)
+    assert light_edges(ramp).item() == pytest.approx(0.1)
+    streak = torch.zeros(1, 1, 8, 8)
+    streak[..., 3] = 0.7
+    assert light_edges(streak).item() == pytest.approx(2 * 0.7 / 7)  # 7 differences in each row, none along columns
+    assert light_edges(torch.full((1, 3, 8, 8), 0.5)).item() == 0
+
+
+def test_light_on_one_side_counts_and_light_on_both_does_not() -> None:
+    one_side = torch.zeros(1, 1, 4, 8)
+    one_side[..., 1] = 0.8
+    assert light_asymmetry(one_side).item() == pytest.approx(0.8 / 8)  # the mean of |light| itself
+    both = one_side + one_side.flip(-1)
+    assert light_asymmetry(both).item() == 0

@@ -112,7 +112,8 @@ def test_interrupted_run_resumes_to_the_same_bytes(tmp_path: Path, killed_at: in
     items[killed_at] = Sample(items[killed_at].key, dying, "happy" if killed_at % 2 == 0 else "sad", "train", "test")
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path / "set", items)
-    with pytest.raises(DataError, match="not finished"):
+    # What was interrupted before its first part leaves nothing.
+    with pytest.raises(DataError, match="not finished" if killed_at >= 4 else "no prepared set"):
         PreparedSet.open(tmp_path / "set")
 
     decoded: list[str] = []
@@ -128,17 +129,19 @@ def test_interrupted_run_resumes_to_the_same_bytes(tmp_path: Path, killed_at: in
     assert decoded == [item.key for item in rows()[finished:] if isinstance(item, Sample)]
 
 
-def test_a_damaged_shard_is_made_again_on_resume(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["shard-00001", "shard-00002.part-000"])
+@pytest.mark.parametrize("kind", ["images.npy", "samples.csv", "rejected.csv", "json"])
+def test_what_is_damaged_is_made_again_on_resume(tmp_path: Path, file: str, kind: str) -> None:
     def endless() -> Iterator[Row]:
-        yield from rows()[:9]
+        yield from rows()
         raise KeyboardInterrupt
 
     make(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path / "set", endless())
-    shard = tmp_path / "set" / "shard-00001.images.npy"
-    shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")
-    make(tmp_path / "set")
+        make(tmp_path / "set", endless(), part_size=1)
+    damaged = tmp_path / "set" / f"{file}.{kind}"
+    damaged.write_bytes(damaged.read_bytes()[:-2] + b"\n\n" if kind != "json" else b"{}")
+    make(tmp_path / "set", part_size=1)
     assert contents(tmp_path / "set") == contents(tmp_path / "whole")
 
 

@@ -150,7 +150,7 @@ def test_official_bug_13_pickles_are_not_read(tmp_path: Path) -> None:
 def test_a_name_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no model `nobody`") as error:
         load_model("nobody")
-    assert "give a run folder, a .safetensors file, or one of: " in error.value.hint
+    assert "give a run folder, a .safetensors or .onnx file, or one of: " in error.value.hint
     with pytest.raises(RunError, match="is no run folder"):
         load_model(tmp_path)
 

@@ -115,9 +115,11 @@ def unpickling(source: str) -> list[str]:
     return found
 
 
-def test_the_package_unpickles_nothing() -> None:
+def test_the_package_unpickles_nothing_but_one_file_of_a_known_hash() -> None:
     found = {path.name: unpickling(path.read_text("utf-8")) for path in (ROOT / "mien").rglob("*.py")}
-    assert {name: places for name, places in found.items() if places} == {}
+    # RetinaFace as it was published: only where its hash is the pinned one, which test_retinaface_weights.py shows.
+    known = {"retinaface_weights.py": ["torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)"]}
+    assert {name: places for name, places in found.items() if places} == known
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,10 @@ _EXTRAS = {
     "huggingface_hub": "hub",
     "onnx": "onnx",
     "onnxruntime": "onnx",
-    "onnxscript": "onnx",
+    "onnxscript": "export",
     "ray": "ray",
+    "torch": "torch",
+    "jaxtyping": "torch",
 }
 
 for _command in COMMANDS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_SWITCHES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
 
 def condition(expression: str | None, angle: float | None, intensity: float) -> Any:
     """Return the `Condition` of names or of an angle in degrees, of which exactly one must be given."""
@@ -19,10 +21,19 @@ def condition(expression: str | None, angle: float | None, intensity: float) -> 
     return Condition.parse(expression or "", intensity)
 
 
-def thresholds(threshold: float) -> tuple[float, float, float]:
-    """Return what MTCNN's three stages must reach so that a face is one from this confidence on."""
-    # MTCNN's first two stages only propose; they must let through what the last one is to judge.
-    return (min(0.6, threshold), min(0.7, threshold), threshold)
+def numbers(text: str, option: str) -> list[float]:
+    """Split comma-separated numbers, each from 0 to 1, as an option took them."""
+    from mien.errors import ConfigError
+
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise ConfigError(
+            f"`{option} {text}` is no list of numbers from 0 to 1", hint=f"for example `{option} 0.9,0.4`"
+        )
+    return list(dict.fromkeys(values))
 
 
 def settings(pairs: list[str], option: str) -> dict[str, str]:
@@ -50,6 +61,11 @@ def reader_options(dataset: str, settings: dict[str, str]) -> dict[str, Any]:
     for name, value in settings.items():
         if name not in known:
             raise ConfigError(f"`{dataset}` has no option `{name}`", hint=f"known: {', '.join(known)}")
+        if isinstance(known[name], bool):
+            if value.lower() not in _SWITCHES:
+                raise ConfigError(f"{name}={value} is neither yes nor no", hint=f"for example {name}=no")
+            chosen[name] = _SWITCHES[value.lower()]
+            continue
         try:
             chosen[name] = int(value) if isinstance(known[name], int) else value
         except ValueError:

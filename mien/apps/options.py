@@ -9,10 +9,40 @@ import typer
 
 # --- photos ------------------------------------------------------------------------------------------------------
 
+Photos = Annotated[
+    list[str], typer.Argument(metavar="PHOTO...", help="Photos, folders of photos, or patterns such as `'*.jpg'`.")
+]
 Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP or PPM.")]
 PictureOut = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write the picture: .png, .jpg or .webp.")
 ]
+EditOut = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="OUT", help="A picture (.png, .jpg or .webp); for several photos, a folder."),
+]
+CardOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", show_default=False, help="Also draw what was read: .png, .jpg or .webp."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON, for programs.")]
+Origin = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="START",
+        help="`auto` first takes away the expression that is there, as far as the model sees one; `direct` edits the "
+        "face as it is; `keep` moves from where the face stands on the disc, by --intensity as a step.",
+    ),
+]
+Profiles = Annotated[
+    str,
+    typer.Option(
+        metavar="WHICH", help="`skip` leaves faces in profile as they are, since edits smear there; or `edit`."
+    ),
+]
+FaceDetector = Annotated[str, typer.Option("--detector", metavar="NAME", help="`mtcnn` or `retinaface`.")]
 Expression = Annotated[
     str | None,
     typer.Option(
@@ -50,7 +80,8 @@ Model = Annotated[
         "-m",
         metavar="MODEL",
         show_default="the one that ships",
-        help="A shipped model's name, a run folder of `mien train`, or a .safetensors file.",
+        help="A shipped model's name, a run folder of `mien train`, a .safetensors or .onnx file, a folder of `mien pull`, "
+        "or `hf://user/name`.",
     ),
 ]
 Threshold = Annotated[
@@ -68,7 +99,9 @@ Marked = Annotated[
 
 # --- data and training -------------------------------------------------------------------------------------------
 
-Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="fer2013, folder or drawn.")]
+Dataset = Annotated[
+    str, typer.Argument(metavar="DATASET", help="affectnet, affwild2, fer2013, rafdb, folder or drawn.")
+]
 Source = Annotated[
     Path | None,
     typer.Argument(
@@ -80,7 +113,8 @@ Size = Annotated[int, typer.Option(metavar="PIXELS", min=16, max=1024, help="Sid
 Detector = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="`mtcnn` finds and aligns each face; `none` takes images as they are cut already."
+        metavar="NAME",
+        help="`mtcnn` or `retinaface` finds and aligns each face; `none` takes images as they are cut already.",
     ),
 ]
 ReaderOptions = Annotated[
@@ -99,13 +133,242 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of the preset; repeatable."),
 ]
 Init = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--init", metavar="RUN", help="Start from the networks of this run folder: fine-tune it.", show_default=False
+        "--init",
+        metavar="MODEL",
+        help="Fine-tune: start from the networks of a run folder, a shipped model or a .safetensors file.",
+        show_default=False,
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the whole configuration and stop.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `mien train`.")]
-WeightsOut = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write it: NAME.safetensors; a JSON goes beside.")
+
+# --- models that travel ------------------------------------------------------------------------------------------
+
+Exported = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A run folder of `mien train`, a shipped model's name, or a .safetensors file."
+    ),
 ]
+WeightsOut = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="NAME.safetensors, beside which a JSON goes, or NAME.onnx, which is whole."
+    ),
+]
+ExportTo = Annotated[
+    str | None,
+    typer.Option("--to", metavar="KIND", show_default="as --out ends", help="`safetensors` or `onnx`."),
+]
+Opset = Annotated[
+    int | None, typer.Option(metavar="NUMBER", show_default="20", help="ONNX: the version of the operators, 18 to 23.")
+]
+Target = Annotated[
+    str, typer.Argument(metavar="TARGET", help="A new folder, or `hf://user/name` for a repository on the hub.")
+]
+ModelPlace = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="`hf://user/name`, `@revision` may follow; or a folder of `mien push`.")
+]
+ModelFolderOut = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The new folder.")]
+WithOnnx = Annotated[bool, typer.Option("--onnx", help="Add model.onnx, for those who have no torch.")]
+Public = Annotated[bool, typer.Option("--public", help="Let everybody see a repository that is made now.")]
+
+# --- preparing ---------------------------------------------------------------------------------------------------
+
+FaceThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="NUMBER",
+        min=0.05,
+        max=0.99,
+        show_default="the detector's own",
+        help="Confidence from which the detector calls something a face; lower finds more.",
+    ),
+]
+DetectorDevice = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where the detector runs: `cpu`, `cuda`, `cuda:1`, `mps`.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="COUNT",
+        min=0,
+        max=1024,
+        show_default="one for each core",
+        help="Processes that share the work; 1 or 0: none but this. The result is the same to the byte.",
+    ),
+]
+Engine = Annotated[
+    str, typer.Option(metavar="NAME", help="`local`: processes of this machine; `ray`: tasks on a Ray cluster.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        show_default="a Ray of this machine's own",
+        help="With --engine ray: the cluster, for example `auto` on one of its machines. All must see DIR and SOURCE.",
+    ),
+]
+
+# --- prepared sets -----------------------------------------------------------------------------------------------
+
+PreparedSets = Annotated[list[Path], typer.Argument(metavar="DIR", help="Prepared sets of `mien prepare`.")]
+PreparedFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A prepared set of `mien prepare`.")]
+Balance = Annotated[
+    str,
+    typer.Option(
+        metavar="BY",
+        help="Leave out training images until groups are equal: by `sources` (the sets given), `expressions`, or `none`.",
+    ),
+]
+Ratio = Annotated[
+    float,
+    typer.Option(metavar="NUMBER", min=1.0, help="With --balance: how many times the smallest group one may be."),
+]
+NewSize = Annotated[
+    int | None,
+    typer.Option(
+        "--size", metavar="PIXELS", min=16, max=1024, show_default="as they are", help="Resize all images to this side."
+    ),
+]
+ChoiceSeed = Annotated[int, typer.Option("--seed", metavar="NUMBER", help="With --balance: another choice of images.")]
+WithoutLeaks = Annotated[
+    bool,
+    typer.Option("--without-leaks", help="Leave out pictures of validation and test that an earlier split has too."),
+]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="REPORT", show_default=False, help="Folder for a report with pictures."),
+]
+Near = Annotated[
+    bool,
+    typer.Option(
+        "--near/--no-near",
+        help="Search for nearly the same and mirrored pictures too; takes long from 300,000 images on.",
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 1 where splits share pictures or subjects.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ImagesOut = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="An empty or a new folder for the images.")]
+Form = Annotated[str, typer.Option("--format", metavar="NAME", help="`folders` or `ganmut`.")]
+
+# --- the study of detectors --------------------------------------------------------------------------------------
+
+StudyData = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="A folder of images, a CSV `path,expression`, Parquet, or `drawn`: faces with known truth."
+    ),
+]
+StudyDetectors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--detector", metavar="NAME", show_default="mtcnn and retinaface", help="A detector to try; repeatable."
+    ),
+]
+StudyThresholds = Annotated[
+    str, typer.Option("--threshold", metavar="NUMBERS", help="Comma-separated: the confidences to try.")
+]
+StudyPaddings = Annotated[
+    str | None,
+    typer.Option(
+        "--padding",
+        metavar="NUMBERS",
+        show_default="what suits the detector",
+        help="Comma-separated: by which share of its side an image that is cut round a face is continued.",
+    ),
+]
+StudyFace = Annotated[
+    str | None,
+    typer.Option(
+        "--face",
+        metavar="WHICH",
+        show_default="largest for drawn, else cut",
+        help="`cut`: the images are cut round a face already; `largest` or `confident`: they are scenes.",
+    ),
+]
+StudyLimit = Annotated[
+    int | None, typer.Option("--limit", metavar="COUNT", min=1, help="Search so many images, evenly spaced.")
+]
+StudyOut = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Folder for study.json, study.md, study.png."),
+]
+
+# --- films -------------------------------------------------------------------------------------------------------
+
+Film = Annotated[Path, typer.Argument(metavar="FILM", help="MP4, MOV, MKV, WebM, AVI, GIF and what else ffmpeg reads.")]
+FilmOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        show_default=False,
+        help="Where to write the film: .mp4, .mov, .mkv, .webm; without sound .gif or .webp.",
+    ),
+]
+At = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at",
+        metavar="KEYFRAME",
+        help="What to show at a time, `SECONDS:NAMES@INTENSITY` or `SECONDS:DEGREES@INTENSITY`; repeatable, in order.",
+    ),
+]
+FilmFaces = Annotated[
+    str,
+    typer.Option(
+        "--face", "-f", metavar="WHICH", help="`all`, `largest`, or a number from 1, as --list numbers the faces."
+    ),
+]
+FilmProfiles = Annotated[
+    str,
+    typer.Option(
+        "--profiles",
+        metavar="WHICH",
+        help="`skip` lets the edit fade out while a face turns to profile, since edits smear there; or `edit`.",
+    ),
+]
+Smallest = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PIXELS",
+        min=12,
+        show_default="a thirty-second of the longer side",
+        help="Side of the smallest face that is searched for; smaller takes longer.",
+    ),
+]
+Quality = Annotated[
+    int | None,
+    typer.Option(
+        "--crf",
+        metavar="NUMBER",
+        min=0,
+        max=63,
+        show_default="18; for .webm 30",
+        help="Quality of the encoder: lower is better and larger.",
+    ),
+]
+ListFaces = Annotated[bool, typer.Option("--list", help="Only list the faces: number, time, place and size of each.")]
+AnimationOut = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write it: .gif, .webp, .mp4, .mov, .mkv, .webm.")
+]
+WalkPath = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="`disc` goes once round the disc, `sweep` from neutral to --expression and back."
+    ),
+]
+Seconds = Annotated[float, typer.Option(metavar="NUMBER", min=0.2, max=60, help="Until it begins again.")]
+AnimationSize = Annotated[
+    int, typer.Option("--size", metavar="PIXELS", min=32, max=2160, help="Longer side; a smaller photo stays as it is.")
+]
+Camera = Annotated[str, typer.Option(metavar="NUMBER", help="Number of the camera, or the system's name for it.")]
+CameraFilm = Annotated[
+    Path | None, typer.Option("--film", metavar="FILE", show_default=False, help="Play a film as if it were a camera.")
+]
+LiveFaces = Annotated[str, typer.Option("--face", "-f", metavar="WHICH", help="`all` or `largest`.")]
+Port = Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65535, help="Of the page; 0 takes a free one.")]

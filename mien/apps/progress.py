@@ -4,10 +4,40 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import Any
 
 #: Seconds between two lines where there is no terminal.
 _PAUSE = 5.0
+#: Seconds over which a rate is taken: what a resumed run only looks through is forgotten after them.
+_RATE_SECONDS = 60.0
+
+
+class Rate:
+    """Say how fast something goes, and how long it will take where the total is known."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._seen = deque([(time.monotonic(), 0)])
+
+    def tell(self, done: int, total: int | None = None) -> str:
+        """Take how many are done by now; return for example `31 images/s, 4 min left`, or nothing at first."""
+        now = time.monotonic()
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[0][0] > _RATE_SECONDS:
+            self._seen.popleft()
+        start, before = self._seen[0]
+        if now - start < 1 or done == before:
+            return ""
+        rate = (done - before) / (now - start)
+        said = f"{rate:.0f} {self._unit}/s" if rate >= 10 else f"{rate:.1f} {self._unit}/s"
+        return said if total is None or total <= done else f"{said}, {_in_words((total - done) / rate)} left"
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 class ProgressBar:

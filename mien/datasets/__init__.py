@@ -7,12 +7,15 @@ To add a dataset: write such a function and put it into `READERS`.
 
 from __future__ import annotations
 
-from mien.datasets import drawn, fer2013, folder
+from mien.datasets import affectnet, affwild2, drawn, fer2013, folder, rafdb
 from mien.datasets.sample import SPLITS, Reader, Rejected, Row, Sample
 
 #: Every dataset that can be prepared, by the name that the command line takes.
 READERS: dict[str, Reader] = {
+    "affectnet": affectnet.read,
+    "affwild2": affwild2.read,
     "fer2013": fer2013.read,
+    "rafdb": rafdb.read,
     "folder": folder.read,
     "drawn": drawn.read,
 }

@@ -13,16 +13,18 @@ the key, where subjects are unknown): the same tenth in every run, and nobody's 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mien.datasets.sample import TRAIN, VALIDATION, Rejected, Row, Sample, split_of
+from mien.datasets.sample import FACES, TRAIN, VALIDATION, Rejected, Row, Sample, split_of
 from mien.datasets.tables import CsvTable, image_bytes, open_csv, open_parquet, parquet_files
-from mien.errors import ConditionError, DataError, ImageError
+from mien.errors import ConditionError, ConfigError, DataError, ImageError
 from mien.expressions import AFFECTNET_ORDER, parse_expression
 from mien.images import read_image
 
@@ -32,13 +34,22 @@ _VALIDATION_SHARE = 0.1
 _PATH_COLUMNS = ("path", "subdirectory_filepath")
 
 
-def read(source: Path | str, name: str = "folder") -> Iterator[Row]:
+def read(source: Path | str, name: str = "folder", face: str = "cut") -> Iterator[Row]:
     """Yield the images of a CSV file, or of a folder that holds Parquet files, class folders or CSV files.
 
-    `name` is what the samples' `source` says. Raises `DataError` where nothing of the kind is found at `source`, where
-    class folders have names that are no expressions, or where a CSV lacks its columns.
+    `name` is what the samples' `source` says. `face` is one of `mien.datasets.sample.FACES`: `cut` for images that are
+    cut round a face, `largest` or another for whole photos. Raises `DataError` where nothing of the kind is found at
+    `source`, where class folders have names that are no expressions, or where a CSV lacks its columns.
     """
-    source = Path(source)
+    if face not in FACES:
+        raise ConfigError(f"face `{face}` is unknown", hint=f"give `{'`, `'.join(FACES)}`")
+    rows = _read(Path(source), name)
+    if face == "cut":
+        return rows
+    return (replace(row, face=face) if isinstance(row, Sample) else row for row in rows)
+
+
+def _read(source: Path, name: str) -> Iterator[Row]:
     if files := parquet_files(source):
         return _read_parquet(files, name)
     if source.is_dir() and (images := list_class_folders(source)):
@@ -68,24 +79,26 @@ class ImageFile:
     """Where it lies."""
     key: str
     """Its path below the dataset's folder, with slashes."""
-    expression: str
-    """What the class folder's name means in the vocabulary."""
+    expression: str | None
+    """What the class folder's name means in the vocabulary; None for a number that means no expression."""
     split: str | None
     """What the folder above says; None where there is no level of splits."""
 
 
-def list_class_folders(source: Path) -> list[ImageFile]:
+def list_class_folders(source: Path, order: Sequence[str | None] = ()) -> list[ImageFile]:
     """List the images of class folders, sorted by key; none where `source` holds no class folders at all.
 
-    Raises `DataError` where some folders are expressions and others are not, rather than leave images out in silence.
+    With `order`, a folder may also be called by an integer of the dataset's own order of expressions. Raises
+    `DataError` where some folders are expressions and others are not, rather than leave images out in silence.
     """
-    splits = [(folder, split) for folder in _folders(source) if (split := split_of(folder.name))]
+    splits = [(folder, split) for folder in list_folders(source) if (split := split_of(folder.name))]
     levels: list[tuple[Path, str | None]] = [*splits] if splits else [(source, None)]
     images, unknown = [], []
     for level, split in levels:
-        for folder in _folders(level):
+        for folder in list_folders(level):
             try:
-                expression = parse_expression(folder.name)
+                numbered = folder.name.isdecimal() and int(folder.name) < len(order)
+                expression = order[int(folder.name)] if numbered else parse_expression(folder.name)
             except ConditionError:
                 unknown.append(folder.relative_to(source).as_posix())
                 continue
@@ -105,7 +118,9 @@ def list_class_folders(source: Path) -> list[ImageFile]:
 def read_images(images: list[ImageFile], name: str) -> Iterator[Row]:
     """Yield the samples of class folders, with a validation part in any case."""
     samples = (
-        Sample(image.key, partial(read_file, image.path), image.expression, image.split or TRAIN, name)
+        Rejected(image.key, "the number of its class folder means no expression")
+        if image.expression is None
+        else Sample(image.key, partial(read_file, image.path), image.expression, image.split or TRAIN, name)
         for image in images
     )
     return samples if any(image.split == VALIDATION for image in images) else with_validation(samples)
@@ -118,6 +133,23 @@ def read_file(path: Path) -> np.ndarray:
     return read_image(path)
 
 
+def read_part(path: Path, box: tuple[float, float, float, float], margin: float = 0.25) -> np.ndarray:
+    """Decode the square of an image file round the box (x0, y0, x1, y1) of a face, widened by a share of its side.
+
+    What of it lies beyond the image is left out; `ImageError` where that is all.
+    """
+    image = read_file(path)
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = box
+    half = (0.5 + margin) * max(x1 - x0, y1 - y0)
+    left, top = (max(0, math.floor(centre - half)) for centre in ((x0 + x1) / 2, (y0 + y1) / 2))
+    right = min(width, math.ceil((x0 + x1) / 2 + half))
+    bottom = min(height, math.ceil((y0 + y1) / 2 + half))
+    if min(x1, width) <= max(x0, 0) or min(y1, height) <= max(y0, 0):
+        raise ImageError(f"the face's box {x0:g}, {y0:g}, {x1:g}, {y1:g} is outside `{path}` ({width} x {height})")
+    return image[top:bottom, left:right].copy()
+
+
 def with_validation(items: Iterable[Row]) -> Iterator[Row]:
     """Move a tenth of the training samples to validation, by a hash of the subject, or of the key without one."""
     for item in items:
@@ -128,7 +160,27 @@ def with_validation(items: Iterable[Row]) -> Iterator[Row]:
         yield item
 
 
-def _folders(parent: Path) -> list[Path]:
+def find_below(source: Path, names: Sequence[str], depth: int = 2) -> list[Path]:
+    """List files and folders of these names (in lower case), nearest first, at most so many folders down.
+
+    Folders that are called by a number, `images` or `annotations` are full of files and not looked into.
+    """
+    level, found = [source] if source.is_dir() else [], []
+    for _ in range(depth + 1):
+        deeper: list[Path] = []
+        for place in level:
+            with os.scandir(place) as entries:  # which knows folders without asking the disk for each file
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    if entry.name.lower() in names:
+                        found.append(Path(entry.path))
+                    full = entry.name.isdecimal() or entry.name.lower() in ("images", "annotations")
+                    if entry.is_dir() and not full and entry.name[0] not in "._":
+                        deeper.append(Path(entry.path))
+        level = deeper
+    return found
+
+
+def list_folders(parent: Path) -> list[Path]:
     """List folders by name, without hidden ones and the likes of `__MACOSX`."""
     return sorted(path for path in parent.iterdir() if path.is_dir() and path.name[0] not in "._")
 

@@ -1,6 +1,6 @@
-"""Two pictures that show what a model can do with a face: the disc, and intensity step by step.
+"""Pictures that show what a model can do with a face (the disc, and intensity step by step) and what it reads from one.
 
-Both are drawn from renderings of one face and return uint8 pixels (height, width, 3).
+All return uint8 pixels (height, width, 3).
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.editing.photo import Editor, Face
+from mien.editing.reading import FaceReading
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
 from mien.faces import crop_face
 from mien.images import Photo
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import Condition, DiscSpace, Space
 
 _PAPER, _INK, _FAINT = (255, 255, 255), (40, 40, 46), (214, 214, 220)
+_QUIET, _PALE = (128, 128, 136), (240, 240, 243)
 #: A colour for each expression, told apart also by people who do not see red and green.
 _COLOURS = {
     "happy": (230, 159, 0), "sad": (0, 114, 178), "surprise": (86, 180, 233), "fear": (120, 94, 160),
@@ -103,6 +105,77 @@ def sweep_figure(
         for column, picture in enumerate(tiles):
             page.paste(Image.fromarray(picture), (left + column * (tile + gap), y))
     return np.array(page)
+
+
+def reading_figure(
+    photo: Photo | np.ndarray, faces: Sequence[Face], readings: Sequence[FaceReading], space: Space, *, tile: int = 220
+) -> np.ndarray:
+    """Draw what was read from faces: a row for each, with its crop, the share of each name, and its place on the disc.
+
+    `tile` is the side of a crop in pixels.
+    """
+    pixels = photo.pixels if isinstance(photo, Photo) else photo
+    gap, bars = tile // 10, round(1.7 * tile)
+    disc = isinstance(space, DiscSpace)
+    width = 4 * gap + tile + bars + (round(1.5 * tile) if disc else 0)
+    page = Image.new("RGB", (width, gap + len(faces) * (tile + gap)), _PAPER)
+    pen = ImageDraw.Draw(page)
+    for row, (face, reading) in enumerate(zip(faces, readings, strict=True)):
+        top = gap + row * (tile + gap)
+        page.paste(Image.fromarray(crop_face(pixels, face.alignment, tile)), (gap, top), _round_mask(tile))
+        pen.text(
+            (gap + tile / 12, top + tile / 14),
+            str(row + 1),
+            fill=_PAPER,
+            font=_font(tile / 9),
+            stroke_width=2,
+            stroke_fill=_INK,
+        )
+        _draw_shares(pen, reading, (2 * gap + tile, top, bars, tile))
+        if isinstance(space, DiscSpace):
+            _draw_place(pen, reading, space, (4 * gap + tile + bars + 0.6 * tile, top + tile / 2), 0.38 * tile)
+    return np.array(page)
+
+
+def _draw_shares(pen: ImageDraw.ImageDraw, reading: FaceReading, area: tuple[int, int, int, int]) -> None:
+    """Draw a bar for the probability of each expression into an area (left, top, width, height)."""
+    left, top, width, height = area
+    line = height / len(reading.expressions)
+    names, room = 0.34 * width, 0.5 * width
+    for index, (name, share) in enumerate(reading.expressions.items()):
+        y = top + (index + 0.5) * line
+        ink = _INK if name == reading.expression else _QUIET
+        pen.text((left + names - 8, y), name, fill=ink, font=_font(0.55 * line), anchor="rm")
+        pen.rectangle([left + names, y - 0.28 * line, left + names + room, y + 0.28 * line], fill=_PALE)
+        length = max(1.0, room * share)
+        colour = _COLOURS.get(name, _QUIET)
+        pen.rectangle([left + names, y - 0.28 * line, left + names + length, y + 0.28 * line], fill=colour)
+        pen.text((left + names + room + 8, y), f"{share:.0%}", fill=ink, font=_font(0.5 * line), anchor="lm")
+
+
+def _draw_place(
+    pen: ImageDraw.ImageDraw, reading: FaceReading, space: DiscSpace, centre: tuple[float, float], radius: float
+) -> None:
+    """Draw the disc with the names at their angles, and the face as a dot in it."""
+    x, y = centre
+    for share in (0.5, 1.0):
+        r = radius * share
+        pen.ellipse([x - r, y - r, x + r, y + r], outline=_FAINT, width=2)
+    labels = _spread([space.angle(name) for name in space.expressions[1:]], least=0.45)
+    for name, label in zip(space.expressions[1:], labels, strict=True):
+        angle, colour = space.angle(name), _COLOURS.get(name, _INK)
+        rim = (x + radius * math.cos(angle), y - radius * math.sin(angle))
+        pen.line([centre, rim], fill=_FAINT, width=2)
+        pen.ellipse([rim[0] - 4, rim[1] - 4, rim[0] + 4, rim[1] + 4], fill=colour)
+        text = (x + 1.42 * radius * math.cos(label), y - 1.2 * radius * math.sin(label))
+        pen.text(text, name, fill=colour, font=_font(0.17 * radius), anchor="mm")
+    across, up = (float(v) for v in reading.code) if reading.code is not None else (0.0, 0.0)
+    dot = (x + radius * across, y - radius * up)
+    pen.ellipse([dot[0] - 8, dot[1] - 8, dot[0] + 8, dot[1] + 8], fill=_INK, outline=_PAPER, width=2)
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(max(8, size))
 
 
 def _at(half: float, angle: float, radius: float) -> tuple[float, float]:

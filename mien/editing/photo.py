@@ -9,68 +9,32 @@ editor keeps no state between calls, and needs no torch where its model and its 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from mien.editing.edits import Start, make_edits
+from mien.editing.model import ExpressionModel
+from mien.editing.reading import FaceReading, read_images
 from mien.errors import ConditionError, FaceError
 from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load_detector
 from mien.images import Photo, luma, read_photo
-from mien.spaces import Condition, DiscSpace, Space
+from mien.spaces import Condition, Space
 from mien.warping import EditMaps, apply, fade, sample
 
 #: Share of the crop's side over which every edit fades out towards the crop's border.
 _FADE = 0.05
 #: Displacements below this many photo pixels fetch a pixel from itself: it stays as it is, to the bit.
 _STILL = 1e-3
+#: Frontality below which a face is a profile, where edits smear.
+PROFILE = 0.15
 #: Pixels that are edited at once.
 _BAND_PIXELS = 500_000
-
-
-class ExpressionModel(Protocol):
-    """What the editor asks of a model; arrays are float32."""
-
-    @property
-    def name(self) -> str:
-        """Name of the file or run."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the weights."""
-        ...
-
-    @property
-    def description(self) -> Mapping[str, Any]:
-        """What is known of where the weights come from."""
-        ...
-
-    @property
-    def image_size(self) -> int:
-        """Side of the crops that the model takes, in pixels."""
-        ...
-
-    @property
-    def image_channels(self) -> int:
-        """1 for a model of grey images, 3 for RGB."""
-        ...
-
-    @property
-    def space(self) -> Space:
-        """The conditional space: which codes there are and what they mean."""
-        ...
-
-    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return displacement (n, 2, h, w) and delta (n, c, h, w) for images (n, c, h, w) in [-1, 1] and codes (n, s)."""
-        ...
-
-    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probability of each expression (n, k) and the place in the space (n, s) of each image."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +47,30 @@ class Face:
     """From the photo to the unit square of the crop."""
     crop: np.ndarray
     """uint8 (size, size, 3): what the model sees, in colour."""
+
+    @property
+    def frontality(self) -> float:
+        """How far the face looks into the camera: 1 frontal, about 0.5 three quarters, 0 profile.
+
+        Taken from the landmarks: how far the nose lies beside the middle of eyes and mouth, in halves of the distance
+        between the eyes. On 799 faces of FER2013 the median is 0.83; those below 0.15 show one eye or little more.
+        """
+        left, right, nose, *mouth = self.detection.landmarks
+        axis = right - left
+        distance = float(np.hypot(*axis))
+        if distance == 0:
+            return 0.0
+        middle = ((left + right) / 2 + sum(mouth) / 2) / 2
+        aside = abs(float((nose - middle) @ axis)) / distance
+        return max(0.0, 1.0 - aside / (distance / 2))
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the face for programs; the box is x0, y0, x1, y1 in pixels."""
+        return {
+            "box": [round(float(v), 1) for v in self.detection.box],
+            "detection_confidence": round(float(self.detection.confidence), 4),
+            "frontality": round(self.frontality, 3),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +106,28 @@ class Editor:
 
         Raises `FaceError` where there is none.
         """
-        pixels = _pixels(photo)
-        faces = [self.align(pixels, detection) for detection in self.detector.detect([pixels])[0]]
+        (faces,) = self.find_many([photo])
         if not faces:
-            raise FaceError(
-                f"no face found in {_name(photo)} by {self.detector_name}",
-                hint="lower the detector's threshold (`--threshold 0.5`), turn the photo upright, or use a larger face",
-            )
+            raise self.no_face(photo)
         return faces
+
+    def find_many(self, photos: Sequence[Photo | np.ndarray | str | Path]) -> list[list[Face]]:
+        """Find and align the faces of several photos in one go, largest first; an empty list where there is none."""
+        everything = [_pixels(photo) for photo in photos]
+        found: list[list[Face]] = []
+        for pixels, detections in zip(everything, self.detector.detect(everything), strict=True):
+            found.append([])
+            for detection in detections:
+                with contextlib.suppress(FaceError):  # landmarks that form no face: the box was none
+                    found[-1].append(self.align(pixels, detection))
+        return found
+
+    def no_face(self, photo: Photo | np.ndarray | str | Path) -> FaceError:
+        """Return the error that says that a photo shows no face."""
+        return FaceError(
+            f"no face found in {_name(photo)} by {self.detector_name}",
+            hint="lower the detector's threshold (`--threshold 0.5`), turn the photo upright, or use a larger face",
+        )
 
     def align(self, photo: Photo | np.ndarray, detection: Detection) -> Face:
         """Cut out the face that a detection's landmarks show.
@@ -135,28 +137,21 @@ class Editor:
         alignment = estimate_alignment(detection.landmarks)
         return Face(detection, alignment, crop_face(_pixels(photo), alignment, self.model.image_size))
 
-    def render(self, face: Face, conditions: Sequence[Condition]) -> list[Rendering]:
-        """Render one face with each of the conditions, in one batch."""
+    def render(self, face: Face, conditions: Sequence[Condition], start: Start | float = "auto") -> list[Rendering]:
+        """Render one face with each of the conditions, in one batch.
+
+        `start` says what becomes of the expression that is there: `auto` takes it away first, as far as the critic sees
+        one; `direct` edits the face as it is; `keep` moves from where the face stands on the disc by the condition as a
+        step; a number from 0 to 1 takes away that much.
+        """
         if not conditions:
             return []
-        codes = np.stack([self.space.code(condition) for condition in conditions])
-        images = np.repeat(self._network_image(face.crop)[None], len(conditions), axis=0)
-        displacement, delta = self.model.render(images, codes)
-        return [
-            Rendering(face, condition, EditMaps(displacement[i], delta[i])) for i, condition in enumerate(conditions)
-        ]
+        edits = make_edits(self.model, self._network_image(face.crop), conditions, start)
+        return [Rendering(face, condition, edit) for condition, edit in zip(conditions, edits, strict=True)]
 
-    def read(self, face: Face) -> dict[str, Any]:
-        """Read a face: probability of each expression and, where the space is a disc, its angle and radius."""
-        probabilities, codes = self.model.read(self._network_image(face.crop)[None])
-        space = self.space
-        result: dict[str, Any] = {
-            "expressions": {n: float(p) for n, p in zip(space.expressions, probabilities[0], strict=True)}
-        }
-        if isinstance(space, DiscSpace):
-            x, y = (float(v) for v in codes[0])
-            result |= {"angle_degrees": math.degrees(math.atan2(y, x)) % 360, "intensity": math.hypot(x, y)}
-        return result
+    def read(self, face: Face) -> FaceReading:
+        """Read a face: which expression the critic sees, how strong, and where on the disc that is."""
+        return read_images(self.model, self._network_image(face.crop)[None])[0]
 
     def preview(self, photo: Photo | np.ndarray, renderings: Sequence[Rendering], size: int) -> list[np.ndarray]:
         """Return the crops of renderings at any size, uint8 (size, size, 3), without the photo round them."""
@@ -174,12 +169,17 @@ class Editor:
         return pixels
 
     def edit(
-        self, photo: Photo | np.ndarray | str | Path, condition: Condition, *, faces: str | int = "all"
+        self,
+        photo: Photo | np.ndarray | str | Path,
+        condition: Condition,
+        *,
+        faces: str | int = "all",
+        start: Start | float = "auto",
     ) -> np.ndarray:
         """Find, render and paste in one call; `faces` is `all`, `largest`, or a number from 1 (largest)."""
         whole = read_photo(photo) if isinstance(photo, str | Path) else photo
         chosen = choose(self.find(whole), faces)
-        return self.paste(whole, [self.render(face, [condition])[0] for face in chosen])
+        return self.paste(whole, [self.render(face, [condition], start)[0] for face in chosen])
 
     def _network_image(self, crop: np.ndarray) -> np.ndarray:
         """Return a crop as the model takes it, float32 (channels, size, size) in [-1, 1]."""

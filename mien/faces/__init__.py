@@ -1,9 +1,11 @@
 """Faces in photos: find them with five landmarks, align them to one crop, paste an edit of the crop back.
 
 detection.py   what a detector is: photo -> boxes, confidences, landmarks
-mtcnn.py       the detector that ships
+mtcnn.py       the detector that ships (cascade.py: its numbers; mtcnn_onnx.py: without torch)
+retinaface.py  the other one (retinaface_weights.py: found or fetched)
 detectors.py   all of them by name
 align.py       landmarks -> similarity -> crop, and the way back into the photo
+aligner.py     images of a dataset -> crops of the faces that are meant
 
 Importing this needs no torch; the detectors do.
 """
@@ -11,11 +13,11 @@ Importing this needs no torch; the detectors do.
 from mien.faces.align import (
     FACE_TEMPLATE,
     Alignment,
-    align_batch,
     crop_face,
     estimate_alignment,
     paste_face,
 )
+from mien.faces.aligner import FaceAligner
 from mien.faces.detection import Detection, Detector
 from mien.faces.detectors import DETECTORS, load_detector
 
@@ -25,7 +27,7 @@ __all__ = [
     "Alignment",
     "Detection",
     "Detector",
-    "align_batch",
+    "FaceAligner",
     "crop_face",
     "estimate_alignment",
     "load_detector",

@@ -8,15 +8,12 @@ alignment serves crops of every size. Needs no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from mien.errors import FaceError
-from mien.faces.detection import Detector
-from mien.images import resize
 
 #: Where the canonical crop has left eye, right eye, nose, left and right corner of the mouth, in its unit square. It is
 #: FER2013's own framing (the mean of MTCNN's landmarks over 477 frontal, upright faces, confidence above 0.99, among the
@@ -103,7 +100,7 @@ def crop_face(photo: np.ndarray, alignment: Alignment, size: int) -> np.ndarray:
     corners = alignment.corners()
     x0, y0 = (int(v) for v in np.floor(corners.min(axis=0)) - margin)
     x1, y1 = (int(v) for v in np.ceil(corners.max(axis=0)) + margin)
-    region = Image.fromarray(_region(photo, x0, y0, x1, y1))
+    region = Image.fromarray(extend(photo, x0, y0, x1, y1))
     shrunk = (round((x1 - x0) / max(1.0, step)), round((y1 - y0) / max(1.0, step)))
     if shrunk != region.size:  # first to the crop's scale by an averaging filter, then rotated
         region = region.resize(shrunk, _CUBIC)
@@ -128,8 +125,8 @@ def _resample(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) ->
     return np.stack(channels, axis=-1)
 
 
-def _region(photo: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
-    """Return the rectangle of a photo, its edge pixels repeated where it reaches beyond.
+def extend(photo: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+    """Return a rectangle of a photo, its edge pixels repeated where it reaches beyond.
 
     Repeated, not mirrored: a mirror gives a face that touches the edge a second pair of eyes.
     """
@@ -188,76 +185,3 @@ def _window(to_crop: np.ndarray, shape: tuple[int, int], feather: float) -> np.n
         ramp = (np.minimum(position, 1 - position) / feather).clip(0, 1)
         weight *= (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
     return weight
-
-
-def align_batch(
-    detector: Detector,
-    images: Sequence[np.ndarray],
-    faces: Sequence[str] | None = None,
-    *,
-    size: int,
-    padding: float = 0.25,
-    upscale_to: int = 96,
-    smallest_share: float = 0.4,
-    largest_outside: float = 0.55,
-) -> list[np.ndarray | str]:
-    """Find the largest face of each image and return its crop, uint8 (size, size, 3), or in a line why there is none.
-
-    Meant for datasets of faces that are cut out already. Cut tightly, a face leaves a detector without context: each
-    image is continued outwards by `padding` of its side. Images smaller than `upscale_to` pixels are enlarged for the
-    search. Faces must be as wide as `smallest_share` of the image, which spares the fine half of the search. Crops with
-    more than the share `largest_outside` beyond the image are refused: mostly profiles, and faces cut in half.
-    """
-    frames = [_frame(image, padding, upscale_to) for image in images]
-    # Images with one size of smallest face are searched together.
-    groups: dict[float, list[int]] = {}
-    for index, frame in enumerate(frames):
-        groups.setdefault(smallest_share * min(images[index].shape[:2]) / float(frame.pixel.max()), []).append(index)
-    results: list[np.ndarray | str] = ["no face found"] * len(images)
-    for smallest, members in groups.items():
-        found = detector.detect([frames[i].pixels for i in members], minimum_size=smallest)
-        for index, faces in zip(members, found, strict=True):
-            if not faces:
-                continue
-            image, frame = images[index], frames[index]
-            try:
-                alignment = estimate_alignment((faces[0].landmarks - frame.margin) * frame.pixel)
-            except FaceError as error:
-                results[index] = str(error)
-                continue
-            outside = _share_outside(alignment, image.shape)
-            results[index] = (
-                crop_face(image, alignment, size)
-                if outside <= largest_outside
-                else f"{outside:.0%} of the face's crop is outside the picture"
-            )
-    return results
-
-
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    """An image made ready for a detector."""
-
-    pixels: np.ndarray
-    """uint8, enlarged and continued on all sides."""
-    margin: int
-    """By how many of its pixels it was continued."""
-    pixel: np.ndarray
-    """Width and height of one of its pixels, in pixels of the image."""
-
-
-def _frame(image: np.ndarray, padding: float, upscale_to: int) -> _Frame:
-    height, width = image.shape[:2]
-    enlarge = max(1.0, upscale_to / min(height, width))
-    pixels = resize(image, (round(height * enlarge), round(width * enlarge)))
-    rows, columns = pixels.shape[:2]
-    margin = round(padding * min(rows, columns))
-    pixels = _region(pixels, -margin, -margin, columns + margin, rows + margin)
-    return _Frame(pixels, margin, np.array([width / columns, height / rows]))
-
-
-def _share_outside(alignment: Alignment, shape: tuple[int, ...]) -> float:
-    """Return which share of the crop lies beyond the picture, counted on a grid of 24 x 24 points."""
-    steps = (np.arange(24) + 0.5) / 24
-    points = alignment.to_photo(np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2))
-    return 1.0 - float(((points > 0) & (points < [shape[1], shape[0]])).all(axis=1).mean())

@@ -11,8 +11,6 @@ Coordinates are those of `mien.faces.detection`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,21 +22,28 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.errors import ConfigError, WeightsError
+from mien.faces.cascade import (
+    CANDIDATES_AT_ONCE,
+    ONET_SIZE,
+    OVERLAP_IN_SCALE,
+    OVERLAP_LAST,
+    OVERLAP_OVER_SCALES,
+    RNET_SIZE,
+    STRIDE,
+    WINDOW,
+    check_search,
+    checked_weights,
+    correct,
+    square,
+    stage_thresholds,
+)
 from mien.faces.detection import Detection, suppress
 from mien.images import resize
 
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "mtcnn.safetensors"
 
-#: PNet sees a window of 12 pixels and moves by 2.
-_WINDOW, _STRIDE = 12, 2
-_RNET_SIZE, _ONET_SIZE = 24, 48
-
-#: Overlaps above which the weaker box goes: within a scale, over scales and after RNet, after ONet (the authors' code).
-_OVERLAP_IN_SCALE, _OVERLAP_OVER_SCALES, _OVERLAP_LAST = 0.5, 0.7, 0.7
-
-#: Pixels of photos that go through PNet together, and candidates that go through RNet or ONet together: bounds memory.
-_PIXELS_AT_ONCE, _CANDIDATES_AT_ONCE = 4_000_000, 2048
+#: Pixels of photos that go through PNet together: on a processor as many as its caches hold, else what bounds memory.
+_PIXELS_AT_ONCE = {"cpu": 500_000, "else": 8_000_000}
 
 
 class _PNet(nn.Module):
@@ -111,6 +116,7 @@ class MTCNN:
     def __init__(
         self,
         device: str | torch.device = "cpu",
+        threshold: float | None = None,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
         minimum_size: float = 20.0,
         scale_factor: float = 0.709,
@@ -118,18 +124,16 @@ class MTCNN:
     ) -> None:
         """Load the weights that ship with the package.
 
-        `thresholds` are the probabilities that pass PNet, RNet and ONet; `minimum_size` is the side of the smallest
-        face in pixels; `scale_factor` is the step of the pyramid; larger photos are searched at `longest_side` pixels.
+        `threshold` is the probability from which something is a face; `thresholds`, for experts, are those that pass
+        PNet, RNet and ONet one by one. `minimum_size` is the side of the smallest face in pixels; `scale_factor` is the
+        step of the pyramid; larger photos are searched at `longest_side` pixels.
         """
-        if not all(0 < threshold < 1 for threshold in thresholds):
-            raise ConfigError(f"thresholds {thresholds} are out of range", hint="give three numbers between 0 and 1")
-        if not 0.3 <= scale_factor <= 0.95:
-            raise ConfigError(f"scale_factor {scale_factor} is out of range", hint="give a number from 0.3 to 0.95")
+        check_search(minimum_size, scale_factor, longest_side)
         self.device = torch.device(device)
-        self.thresholds, self.minimum_size = thresholds, minimum_size
+        self.thresholds, self.minimum_size = stage_thresholds(threshold, thresholds), minimum_size
         self.scale_factor, self.longest_side = scale_factor, longest_side
         networks = nn.ModuleDict({"pnet": _PNet(), "rnet": _RNet(), "onet": _ONet()})
-        networks.load_state_dict(load(_checked_weights()))
+        networks.load_state_dict(load(checked_weights(_WEIGHTS)))
         networks.requires_grad_(False).eval().to(self.device)
         self._pnet, self._rnet, self._onet = networks["pnet"], networks["rnet"], networks["onet"]
 
@@ -152,12 +156,13 @@ class MTCNN:
         for shape, members in groups.items():
             shrink = min(1.0, self.longest_side / max(shape[:2]))
             size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
-            at_once = max(1, _PIXELS_AT_ONCE // (size[0] * size[1]))
+            pixels_at_once = _PIXELS_AT_ONCE.get(self.device.type, _PIXELS_AT_ONCE["else"])
+            at_once = max(1, pixels_at_once // (size[0] * size[1]))
             for start in range(0, len(members), at_once):
                 chunk = members[start : start + at_once]
                 stack = np.stack([resize(images[i], size) for i in chunk])
                 unit = np.array([shape[1] / size[1], shape[0] / size[0]])
-                smallest = max(float(_WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
+                smallest = max(float(WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
                 for index, faces in zip(chunk, self._detect_stack(stack, smallest, unit), strict=True):
                     found[index] = faces
         return found
@@ -165,43 +170,42 @@ class MTCNN:
     @torch.inference_mode()
     def _detect_stack(self, stack: np.ndarray, smallest: float, unit: np.ndarray) -> list[list[Detection]]:
         """Run the cascade on uint8 (batch, height, width, 3); `unit` (x, y) scales results to the caller's pixels."""
-        pixels = torch.from_numpy(stack).to(self.device).permute(0, 3, 1, 2).float()
+        pixels = _Integral(stack, self.device)
         owners, boxes = self._propose(pixels, smallest)
-        crops = _CandidateCrops(pixels)
 
-        scores, values = _in_chunks(self._rnet, crops, owners, boxes, _RNET_SIZE)
+        scores, values = _in_chunks(self._rnet, pixels, owners, boxes, RNET_SIZE)
         keep = np.flatnonzero(scores > self.thresholds[1])
-        keep = keep[suppress(boxes[keep], scores[keep], owners[keep], _OVERLAP_OVER_SCALES)]
-        owners, boxes = owners[keep], _square(_correct(boxes[keep], values[keep]))
+        keep = keep[suppress(boxes[keep], scores[keep], owners[keep], OVERLAP_OVER_SCALES)]
+        owners, boxes = owners[keep], square(correct(boxes[keep], values[keep]))
 
-        scores, values = _in_chunks(self._onet, crops, owners, boxes, _ONET_SIZE)
+        scores, values = _in_chunks(self._onet, pixels, owners, boxes, ONET_SIZE)
         keep = np.flatnonzero(scores > self.thresholds[2])
         owners, boxes, scores, values = owners[keep], boxes[keep], scores[keep], values[keep]
         sides = boxes[:, 2:] - boxes[:, :2]
         landmarks = boxes[:, None, :2] + sides[:, None] * values[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1)
-        boxes = _correct(boxes, values[:, :4])
+        boxes = correct(boxes, values[:, :4])
 
         faces: list[list[Detection]] = [[] for _ in stack]
-        for i in suppress(boxes, scores, owners, _OVERLAP_LAST, of_smaller=True):
+        for i in suppress(boxes, scores, owners, OVERLAP_LAST, of_smaller=True):
             box = boxes[i] * np.tile(unit, 2)
             x0, y0, x1, y1 = (float(v) for v in box)
             faces[owners[i]].append(Detection((x0, y0, x1, y1), float(scores[i]), landmarks[i] * unit))
         return [sorted(each, key=lambda face: face.area, reverse=True) for each in faces]
 
-    def _propose(self, pixels: Tensor, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+    def _propose(self, pixels: _Integral, smallest: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the image index (count,) and the square box (count, 4) of what PNet takes for faces."""
-        height, width = pixels.shape[2:]
+        height, width = pixels.height, pixels.width
         owners, boxes, corrections, scores = [], [], [], []
-        scale = _WINDOW / smallest
-        while min(height, width) * scale >= _WINDOW:
+        scale = WINDOW / smallest
+        while min(height, width) * scale >= WINDOW:
             size = (math.ceil(height * scale), math.ceil(width * scale))
-            probability, correction = self._pnet(_normalise(functional.interpolate(pixels, size, mode="area")))
+            probability, correction = self._pnet(pixels.shrunk(size))
             owner, row, column = (part.cpu().numpy() for part in (probability > self.thresholds[0]).nonzero().T)
             score = probability[owner, row, column].cpu().numpy()
-            corner = np.stack([column * (_STRIDE * width / size[1]), row * (_STRIDE * height / size[0])], axis=1)
-            side = np.array([_WINDOW * width / size[1], _WINDOW * height / size[0]])
+            corner = np.stack([column * (STRIDE * width / size[1]), row * (STRIDE * height / size[0])], axis=1)
+            side = np.array([WINDOW * width / size[1], WINDOW * height / size[0]])
             box = np.concatenate([corner, corner + side], axis=1)
-            keep = suppress(box, score, owner, _OVERLAP_IN_SCALE)
+            keep = suppress(box, score, owner, OVERLAP_IN_SCALE)
             owners.append(owner[keep])
             boxes.append(box[keep])
             scores.append(score[keep])
@@ -210,38 +214,62 @@ class MTCNN:
         if not owners:  # the image is smaller than the smallest face
             return np.zeros(0, np.int64), np.zeros((0, 4))
         owner, box, correction = np.concatenate(owners), np.concatenate(boxes), np.concatenate(corrections)
-        keep = suppress(box, np.concatenate(scores), owner, _OVERLAP_OVER_SCALES)
-        return owner[keep], _square(_correct(box[keep], correction[keep]))
+        keep = suppress(box, np.concatenate(scores), owner, OVERLAP_OVER_SCALES)
+        return owner[keep], square(correct(box[keep], correction[keep]))
 
 
-class _CandidateCrops:
-    """Cuts boxes of any size out of a stack of images as area averages, all at once.
+class _Integral:
+    """Means over rectangles of a stack of images: sums from the corner, so that each mean costs four look-ups.
 
-    An integral image makes the mean over a rectangle four look-ups, and linear interpolation in it is exact for
-    rectangles with fractional edges. What lies outside the image counts as black, as in the authors' code.
+    They make the pyramid's smaller images, and cut candidates of any size, all at once. Whole numbers, so that
+    differences of large sums are exact; what lies outside the image counts as black, as in the authors' code.
     """
 
-    def __init__(self, pixels: Tensor) -> None:
-        # Sums over a photo need more than float32's 24 bits; Apple's GPUs have no float64.
-        home = torch.device("cpu") if pixels.device.type == "mps" else pixels.device
-        self._device = pixels.device
-        _, channels, self._height, self._width = pixels.shape
-        sums = pixels.to(home, torch.float64).permute(0, 2, 3, 1).cumsum(dim=1).cumsum(dim=2)
-        self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0)).reshape(-1, channels)
-        self._stride = (self._height + 1) * (self._width + 1)
+    def __init__(self, stack: np.ndarray, device: torch.device) -> None:
+        """Sum up uint8 (batch, height, width, 3)."""
+        # Apple's GPUs have no float64, which `cut` needs.
+        home = torch.device("cpu") if device.type == "mps" else device
+        self._device = device
+        self.height, self.width = stack.shape[1:3]
+        enough = torch.int32 if self.height * self.width * 255 < 2**31 else torch.int64
+        sums = torch.from_numpy(stack).to(home).cumsum(dim=2, dtype=enough).cumsum(dim=1, dtype=enough)
+        self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0))
+        self._stride = (self.height + 1) * (self.width + 1)
+
+    def shrunk(self, size: tuple[int, int]) -> Tensor:
+        """Return the images at another size (height, width), normalised float32 (batch, 3, height, width).
+
+        A pixel is the mean over the whole pixels that its area touches, as `area` interpolation has it.
+        """
+        top, bottom = self._bins(self.height, size[0])
+        left, right = self._bins(self.width, size[1])
+        rows = self._sums.index_select(1, bottom) - self._sums.index_select(1, top)
+        cells = rows.index_select(2, right) - rows.index_select(2, left)
+        means = cells.float() / ((bottom - top)[:, None] * (right - left))[..., None]
+        return _normalise(means.permute(0, 3, 1, 2).to(self._device))
+
+    def _bins(self, length: int, count: int) -> tuple[Tensor, Tensor]:
+        """Return where each of `count` parts of a length begins and ends, rounded outwards."""
+        steps = torch.arange(count + 1, device=self._sums.device) * length
+        return steps[:-1] // count, (steps[1:] + count - 1) // count
 
     def cut(self, owners: np.ndarray, boxes: np.ndarray, size: int) -> Tensor:
-        """Return normalised float32 (count, 3, size, size) on the device of the images."""
+        """Return boxes (count, 4) of the images `owners`, normalised float32 (count, 3, size, size).
+
+        A pixel is the mean over its area: linear interpolation between sums is exact for fractional edges.
+        """
         steps = np.linspace(0.0, 1.0, size + 1)
         x = boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps
         y = boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps
-        x0, x_share = self._corners(x, self._width)
-        y0, y_share = self._corners(y, self._height)
+        x0, x_share = self._corners(x, self.width)
+        y0, y_share = self._corners(y, self.height)
         base = torch.from_numpy(owners * self._stride).to(self._sums.device)[:, None, None]
-        corner = base + y0[:, :, None] * (self._width + 1) + x0[:, None, :]
+        corner = base + y0[:, :, None] * (self.width + 1) + x0[:, None, :]
         x_share, y_share = x_share[:, None, :, None], y_share[:, :, None, None]
-        above = self._sums[corner].lerp(self._sums[corner + 1], x_share)
-        below = self._sums[corner + self._width + 1].lerp(self._sums[corner + self._width + 2], x_share)
+        flat = self._sums.reshape(-1, self._sums.shape[-1])
+        below = corner + self.width + 1
+        above = flat[corner].double().lerp(flat[corner + 1].double(), x_share)
+        below = flat[below].double().lerp(flat[below + 1].double(), x_share)
         cells = above.lerp(below, y_share).diff(dim=1).diff(dim=2)
         area = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
         cells = cells / torch.from_numpy(area).to(cells)[:, None, None, None]
@@ -257,15 +285,15 @@ class _CandidateCrops:
 
 def _in_chunks(
     network: Callable[[Tensor], tuple[Tensor, Tensor]],
-    crops: _CandidateCrops,
+    crops: _Integral,
     owners: np.ndarray,
     boxes: np.ndarray,
     size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run RNet or ONet over all candidates of all images."""
     scores, values = [], []
-    for start in range(0, max(1, len(boxes)), _CANDIDATES_AT_ONCE):  # at least once, so that no face gives empty arrays
-        part = slice(start, start + _CANDIDATES_AT_ONCE)
+    for start in range(0, max(1, len(boxes)), CANDIDATES_AT_ONCE):  # at least once, so that no face gives empty arrays
+        part = slice(start, start + CANDIDATES_AT_ONCE)
         score, value = network(crops.cut(owners[part], boxes[part], size))
         scores.append(score.cpu().numpy())
         values.append(value.cpu().numpy().astype(np.float64))
@@ -275,28 +303,3 @@ def _in_chunks(
 def _normalise(pixels: Tensor) -> Tensor:
     """Map 0..255 to about -1..1, as the networks were trained."""
     return (pixels - 127.5) / 128.0
-
-
-def _correct(boxes: np.ndarray, corrections: np.ndarray) -> np.ndarray:
-    """Move each edge by a share of the box's width or height."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return boxes + corrections * np.tile(sides, 2)
-
-
-def _square(boxes: np.ndarray) -> np.ndarray:
-    """Return squares with the same centres and the longer sides; never narrower than a pixel."""
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    half = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=1.0), 1.0) / 2
-    return np.concatenate([centres - half, centres + half], axis=1)
-
-
-def _checked_weights() -> bytes:
-    """Read the weights, refused where they are not those that the JSON beside them describes."""
-    try:
-        data = _WEIGHTS.read_bytes()
-        expected = json.loads(_WEIGHTS.with_suffix(".json").read_text("utf-8"))["sha256"]
-    except OSError as error:
-        raise WeightsError(f"cannot read the detector's weights: {error}", hint="install mien again") from None
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise WeightsError(f"`{_WEIGHTS}` is not the file that mien ships", hint="install mien again")
-    return data

@@ -19,7 +19,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
-from mien.losses import bending, folding, gradient_penalty, r1_penalty, stretching
+from mien.losses import (
+    bending,
+    folding,
+    gradient_penalty,
+    light_asymmetry,
+    light_edges,
+    r1_penalty,
+    stretching,
+)
 from mien.networks import Edit, PatchCritic
 from mien.spaces import Space
 
@@ -117,6 +125,8 @@ def warp_terms(config: Any, edit: Edit) -> dict[str, Tensor]:
         "stretch": (config.lambda_stretch, lambda: stretching(edit.displacement)),
         "fold": (config.lambda_fold, lambda: folding(edit.displacement)),
         "mask": (config.lambda_mask, lambda: edit.delta.abs().mean()),
+        "edges": (config.lambda_edges, lambda: light_edges(edit.delta)),
+        "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(edit.delta)),
     }
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 

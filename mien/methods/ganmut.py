@@ -121,6 +121,10 @@ class GANmutConfig:
     """Weight of the displacement's folds (warp generator)."""
     lambda_mask: float = 0.0
     """Weight of the mean absolute residual that is added (warp generator): keeps it to what a movement cannot do."""
+    lambda_edges: float = 0.0
+    """Weight of the added light's total variation (warp generator): shading rather than streaks."""
+    lambda_lopsided: float = 0.0
+    """Weight of light that is added to one half of the face only (warp generator)."""
     learning_rate: float = 1e-4
     """Adam's, for both players."""
     betas: tuple[float, ...] = (0.5, 0.999)

@@ -56,7 +56,7 @@ def test_every_command_is_listed_with_a_whole_sentence(mien: Callable[..., Any],
     said = mien(*arguments)
     assert said.code == 0
     for command in app.registered_commands:
-        name = command.callback.__name__  # pyright: ignore[reportOptionalMemberAccess]
+        name = command.callback.__name__.replace("_", "-")  # pyright: ignore[reportOptionalMemberAccess]
         assert re.search(rf"^  {name} +[A-Z].+\.$", said.out, re.M), said.out
     assert "...\n" not in said.out.partition("Commands:")[2]
 
@@ -74,7 +74,7 @@ def test_the_version(mien: Callable[..., Any]) -> None:
         ("edit a.jpg -e happy", "--out"),
         ("edit a.jpg -e happy -i strong -o b.png", "--intensity"),
         ("edit a.jpg -e happy --threshold 2 -o b.png", "--threshold"),
-        ("edit a.jpg b.jpg -e happy -o b.png", "b.jpg"),
+        ("gamut a.jpg b.jpg -o b.png", "b.jpg"),
         ("gamut a.jpg --tile 5 -o b.png", "--tile"),
         ("gamut a.jpg --rings many -o b.png", "--rings"),
         ("prepare drawn", "--out"),
@@ -193,7 +193,7 @@ def test_rows_that_cannot_be_used_are_counted_and_listed(
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        ("celeba .", "unknown dataset `celeba`", "known: fer2013, folder, drawn"),
+        ("celeba .", "unknown dataset `celeba`", "known: affectnet, affwild2, fer2013, rafdb, folder, drawn"),
         ("fer2013", "`fer2013` needs the folder or file it lies in", "mien prepare fer2013 SOURCE"),
         ("fer2013 {}/none", "{}/none", "fer2013.csv"),
         ("folder {}", "no labelled images", "class folders"),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.datasets import Rejected, Row, Sample, folder
 from mien.datasets.sample import shares_from_votes, split_of
-from mien.errors import DataError, ImageError
+from mien.errors import ConfigError, DataError, ImageError
 from mien.expressions import FERPLUS_ORDER
 
 
@@ -191,3 +191,17 @@ def test_real_faces_in_the_wild() -> None:
     assert subjects["validation"]
     assert not subjects["train"] & subjects["validation"]
     assert items[0].read().shape == (128, 128, 3)
+
+
+def test_whole_photos_say_which_face_is_meant(tmp_path: Path) -> None:
+    put(tmp_path / "happy" / "a.png")
+    assert [item.face for item in samples(read(tmp_path))] == ["cut"]
+    (tmp_path / "list.csv").write_text("path,expression\nhappy/a.png,happy\nb.png,8\n")
+    for source in (tmp_path, tmp_path / "list.csv"):
+        first = next(folder.read(source, face="largest"))
+        assert isinstance(first, Sample)
+        assert (first.expression, first.face) == ("happy", "largest")
+    assert isinstance(list(folder.read(tmp_path / "list.csv", face="largest"))[1], Rejected)
+    with pytest.raises(ConfigError, match="biggest") as error:
+        folder.read(tmp_path, face="biggest")
+    assert "largest" in error.value.hint

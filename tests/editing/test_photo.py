@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -159,9 +161,21 @@ def test_no_face_is_said(editor):
 
 def test_read_names_every_expression(editor, face):
     reading = editor.read(face)
-    assert sum(reading["expressions"].values()) == pytest.approx(1.0, abs=1e-5)
-    assert set(reading["expressions"]) == set(editor.space.expressions)
-    assert 0 <= reading["intensity"] <= 1 and 0 <= reading["angle_degrees"] < 360
+    assert sum(reading.expressions.values()) == pytest.approx(1.0, abs=1e-5)
+    assert set(reading.expressions) == set(editor.space.expressions)
+    assert 0 <= reading.intensity <= 1 and 0 <= reading.angle_degrees < 360
+
+
+def test_frontality_is_one_for_a_nose_in_the_middle_and_none_above_an_eye(face):
+    """Worked by hand: eyes 40 apart; the nose 0, 10 and 20 pixels beside the middle line; and all of it turned."""
+    frontal = np.array([[0.0, 0.0], [40, 0], [20, 22], [4, 42], [36, 42]])
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    for aside, wanted in ((0, 1.0), (10, 0.5), (-10, 0.5), (20, 0.0), (30, 0.0)):
+        landmarks = frontal.copy()
+        landmarks[2, 0] += aside
+        for points in (landmarks, landmarks @ turn.T + 100):
+            detection = dataclasses.replace(face.detection, landmarks=points)
+            assert dataclasses.replace(face, detection=detection).frontality == pytest.approx(wanted, abs=1e-9)
 
 
 def test_figures_have_a_place_for_every_condition(editor, photo, face):

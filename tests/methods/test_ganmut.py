@@ -12,7 +12,7 @@ import torch
 from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 
 from mien.errors import ConfigError, WeightsError
-from mien.losses import bending, folding, r1_penalty, stretching
+from mien.losses import bending, folding, light_asymmetry, light_edges, r1_penalty, stretching
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
 from mien.networks import CriticOutput, Edit
@@ -215,7 +215,7 @@ def test_equation_8_adds_its_terms_with_their_weights_and_the_penalty_with_a_plu
 def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     changed(
         method, lambda_cls=2.0, lambda_info_generator=3.0, lambda_rho=4.0, lambda_rec=6.0, rec_ramp_steps=10,
-        lambda_bend=7.0, lambda_stretch=8.0, lambda_fold=9.0, lambda_mask=11.0,
+        lambda_bend=7.0, lambda_stretch=8.0, lambda_fold=9.0, lambda_mask=11.0, lambda_edges=12.0, lambda_lopsided=13.0,
     )  # fmt: skip
     batch, draw = batch_of(), drawn([1, 2, 3, 4, 5, 6, 0, 1], [0.5] * 8, free=2)
     codes = codes_of(draw, method.axes)
@@ -232,6 +232,8 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         "stretch": 8 * stretching(edit.displacement),
         "fold": 9 * folding(edit.displacement),
         "mask": 11 * edit.delta.abs().mean(),
+        "edges": 12 * light_edges(edit.delta),
+        "lopsided": 13 * light_asymmetry(edit.delta),
     }
     terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
     assert {name: value.item() for name, value in terms.items()} == {

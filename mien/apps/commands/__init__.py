@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mien.apps.commands import data, models, photos
+from mien.apps.commands import data, detection, films, models, photos, sets
 
 #: Every command; its name on the command line is the function's, with hyphens.
 COMMANDS: tuple[Callable[..., Any], ...] = (
     photos.edit,
+    photos.read,
     photos.gamut,
     photos.sweep,
+    films.video,
+    films.animate,
+    films.live,
+    detection.detect_study,
     data.prepare,
+    sets.combine,
+    sets.inspect,
+    sets.unpack,
     models.train,
     models.presets,
     models.export,
+    models.push,
+    models.pull,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mien.apps import given, options
 from mien.apps.output import say
 
@@ -13,34 +15,37 @@ def prepare(
     out: options.PreparedOut = ...,  # type: ignore[assignment]
     size: options.Size = 48,
     detector: options.Detector = "none",
+    threshold: options.FaceThreshold = None,
+    device: options.DetectorDevice = "cpu",
     option: options.ReaderOptions = None,
+    workers: options.Workers = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
 ) -> None:
     """Turn a dataset into a prepared set, which training reads.
 
-    The same command resumes what was interrupted. What could not be used is listed in DIR/rejected.csv.
+    The same command resumes what was interrupted, by whatever: at most some hundred images for each process are made
+    again, and the result is the same to the byte. What could not be used is listed in DIR/rejected.csv.
 
     Example: mien prepare fer2013 fer2013.csv --out data/fer2013 --detector mtcnn --size 64
     """
-    import functools
-
-    from mien.apps.progress import ProgressBar
+    from mien.apps.progress import ProgressBar, Rate
     from mien.datasets import READERS
     from mien.errors import ConfigError
-    from mien.faces import DETECTORS, align_batch, load_detector
     from mien.prepared import prepare as write_prepared
 
     if dataset not in READERS:
         raise ConfigError(f"unknown dataset `{dataset}`", hint=f"known: {', '.join(READERS)}")
-    if detector != "none" and detector not in DETECTORS:
-        raise ConfigError(f"unknown detector `{detector}`", hint=f"known: none, {', '.join(DETECTORS)}")
     if source is None and dataset != "drawn":
         hint = f"for example `mien prepare {dataset} SOURCE --out {out}`"
         raise ConfigError(f"`{dataset}` needs the folder or file it lies in", hint=hint)
+    if ray_address and engine != "ray":
+        raise ConfigError("`--ray-address` is for `--engine ray`", hint="give both, or neither")
     reader_options = given.reader_options(dataset, given.settings(option or [], "--option"))
     if dataset == "drawn":
         reader_options.setdefault("size", size)
-    finder = load_detector(detector) if detector != "none" else None
-    crop = functools.partial(align_batch, finder, size=size) if finder else None
+    crop = _aligner(detector, size, device, threshold)
+    rate = Rate("images")
     with ProgressBar("preparing") as bar:
         prepared = write_prepared(
             READERS[dataset](source, **reader_options),
@@ -49,9 +54,12 @@ def prepare(
             size=size,
             options=reader_options,
             source=str(source or ""),
-            detector={"name": detector, **finder.settings} if finder else None,
+            detector=crop.settings if crop else None,
             crop=crop,
-            report=bar.advance,
+            workers=_cores(device) if workers is None else workers,
+            engine=engine,
+            ray_address=ray_address,
+            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
         )
     for split, counts in prepared.manifest["counts"].items():
         if sum(counts.values()):
@@ -59,3 +67,28 @@ def prepare(
     if rejected := prepared.manifest["rejected"]:
         say(f"rejected: {rejected}, see {out / 'rejected.csv'}")
     print(out)
+
+
+def _aligner(detector: str, size: int, device: str, threshold: float | None) -> Any:
+    """Return what finds and aligns faces, or None where images are taken as they are."""
+    from mien.errors import ConfigError
+    from mien.faces import DETECTORS, FaceAligner
+
+    if detector == "none":
+        if threshold is not None:
+            raise ConfigError(
+                "`--threshold` needs a detector", hint=f"for example `--detector {next(iter(DETECTORS))}`"
+            )
+        return None
+    if detector not in DETECTORS:
+        raise ConfigError(f"unknown detector `{detector}`", hint=f"known: none, {', '.join(DETECTORS)}")
+    return FaceAligner(detector, size, device, threshold)
+
+
+def _cores(device: str) -> int:
+    """Return how many processes suit this machine: one for each core that this one may use."""
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # On a GPU every process needs memory for the driver and the detector; four keep one busy with decoded images.
+    return cores if device == "cpu" else min(cores, 4)

@@ -1,8 +1,9 @@
-"""Commands that make models: train, presets, export."""
+"""Commands that make models and let them travel: train, presets, export, push, pull."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from mien.apps import given, options
 
@@ -20,6 +21,8 @@ def train(
     The run folder fills with losses, sample pictures and checkpoints. The same command resumes what was interrupted.
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
+
+    Example: mien train ganmut-fer2013-cpu-finish --data data/mine --init ganmut-fer2013 --out runs/mine
     """
     import dataclasses
 
@@ -32,16 +35,18 @@ def train(
         print(json.dumps(whole, indent=2))
         return
     from mien.apps.progress import ProgressBar
+    from mien.pretrained import starting_point
     from mien.training import Progress
     from mien.training import train as run_training
 
+    origin = starting_point(init) if init is not None else None
     with ProgressBar("training", train_config.steps) as bar:
 
         def report(progress: Progress) -> None:
             losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
             bar.advance(progress.step, progress.steps, f"{progress.images_per_second:.0f} images/s  {losses}")
 
-        run_training(preset, found.method, method_config, train_config, data, out, report, init)
+        run_training(preset, found.method, method_config, train_config, data, out, report, origin)
     print(out)
 
 
@@ -53,14 +58,67 @@ def presets() -> None:
         print(f"{name}\n    {preset.summary}\n    promise: {preset.promise}")
 
 
-def export(run: options.RunFolder, out: options.WeightsOut) -> None:
-    """Write a run's model as one file, for others to use.
+def export(
+    run: options.Exported,
+    out: options.WeightsOut,
+    to: options.ExportTo = None,
+    opset: options.Opset = None,
+) -> None:
+    """Write a model as one file, for others to use.
 
-    The averaged weights go, in half precision, into a .safetensors file; a JSON beside it tells where they come from.
+    As safetensors, a run's averaged weights go, in half precision, into a .safetensors file; a JSON beside it tells where
+    they come from. As ONNX, generator, critic and that description go into one file, which is written only if onnxruntime
+    computes from it what torch computes; it runs without torch (`mien edit --model FILE.onnx`).
 
-    Example: mien export runs/smoke -o smoke.safetensors
+    Example: mien export runs/smoke -o smoke.onnx
     """
+    from mien.errors import ConfigError
+
+    kind = to or out.suffix.removeprefix(".")
+    if kind not in ("safetensors", "onnx"):
+        raise ConfigError(
+            f"cannot export to `{kind}`", hint="end --out in .safetensors or .onnx, or say `--to safetensors`"
+        )
+    if kind == "onnx":
+        from mien.exporting import OPSET, export_onnx
+
+        print(export_onnx(run, out, OPSET if opset is None else opset))
+        return
+    if opset is not None:
+        raise ConfigError("`--opset` is for ONNX", hint="add `--to onnx`")
     from mien.pretrained import export as write_weights
     from mien.runs import Run
 
-    print(write_weights(Run.read(run), out))
+    print(write_weights(Run.read(Path(run)), out))
+
+
+def push(
+    model: options.Exported,
+    target: options.Target,
+    onnx: options.WithOnnx = False,
+    public: options.Public = False,
+) -> None:
+    """Publish a model with its card, here or on the hub.
+
+    A folder gets README.md (the model card), config.json and model.safetensors: the layout of huggingface_hub. `hf://`
+    before the name means the Hugging Face hub, with the login of `hf auth login`; a repository that is new there is
+    private unless --public is given.
+
+    Example: mien push runs/smoke hf://user/smoke
+    """
+    from mien.hub import push as publish
+
+    print(publish(model, target, onnx=onnx, public=public))
+
+
+def pull(source: options.ModelPlace, out: options.ModelFolderOut) -> None:
+    """Fetch a model of others into a new folder.
+
+    It comes from the Hugging Face hub, or from a folder of `mien push`. Its hash is checked, and nothing but its own four
+    files is fetched. `--model` of the other commands takes the folder, and `hf://user/name` itself.
+
+    Example: mien pull hf://user/smoke -o models/smoke
+    """
+    from mien.hub import pull as get
+
+    print(get(source, out))

@@ -1,48 +1,133 @@
-"""Commands that edit photos: edit, gamut, sweep."""
+"""Commands about photos: edit, read, gamut, sweep."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from mien.apps import given, options, output
 from mien.apps.output import say
+from mien.errors import ImageError
+
+if TYPE_CHECKING:
+    from mien.editing.many import Outcome
+    from mien.spaces import Condition
 
 
 def edit(
-    photo: options.Photo,
-    out: options.PictureOut,
+    photos: options.Photos,
+    out: options.EditOut,
     expression: options.Expression = None,
     intensity: options.Intensity = 0.9,
     angle: options.Angle = None,
     face: options.Faces = "all",
+    origin: options.Origin = "auto",
+    profiles: options.Profiles = "skip",
     model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
+    as_json: options.Json = False,
 ) -> None:
-    """Give the faces of a photo another expression.
+    """Give the faces of photos another expression.
 
-    The photo keeps its resolution, its colours, its transparency, and every pixel outside the faces.
+    A photo keeps its resolution, its colours, its transparency, and every pixel outside the faces. Of several photos, one
+    that cannot be edited costs only itself; the exit code is then 1.
 
     Example: mien edit portrait.jpg --expression happy --intensity 0.8 -o smile.jpg
+
+    Example: mien edit holidays/ 'party/*.jpg' --expression surprise -o surprised/ --json
     """
     import mien
-    from mien.provenance import EditMark
+    from mien.editing.edits import parse_start
+    from mien.editing.many import edit_photos, list_photos, parse_profiles, plan_outputs, summary
 
-    condition = given.condition(expression, angle, intensity)
-    output.check_picture(out, photo)
-    picture = mien.read_photo(photo)
-    from mien.editing.photo import choose  # seconds: torch comes with it, and a wrong path should not wait for that
-
-    editor = mien.load(model, thresholds=given.thresholds(threshold))
+    condition, start, aside = (
+        given.condition(expression, angle, intensity),
+        parse_start(origin),
+        parse_profiles(profiles),
+    )
+    found = list_photos(photos)
+    if one := len(found) == 1 and found[0][0] == Path(photos[0]) and not out.is_dir():
+        output.check_picture(out, found[0][0])
+        plan = [(found[0][0], out)]
+    else:
+        if out.suffix.lower() in output.PICTURES or out.is_file():
+            raise ImageError(f"`{out}` is one picture for {len(found)} photos", hint="give a folder as --out")
+        plan = plan_outputs(found, out)
+    if one:
+        mien.read_photo(plan[0][0])  # the model takes seconds, since torch comes with it: say first what is wrong
+    editor = mien.load(model, detector=detector, threshold=threshold)
     editor.space.code(condition)  # refuse what the model cannot express before the slow part
-    faces = editor.find(picture)
-    chosen = choose(faces, face)
-    pixels = editor.paste(picture, [editor.render(found, [condition])[0] for found in chosen])
-    written = EditMark(condition=str(condition), model=f"{editor.model.name} {editor.model.sha256}") if mark else None
-    output.write_picture(out, pixels, picture, written)
-    say(f"{len(chosen)} of {len(faces)} face{'s' if len(faces) > 1 else ''} -> {condition}")
-    print(out)
+    outcomes = []
+    for outcome in edit_photos(editor, plan, condition, faces=face, start=start, profiles=aside, mark=mark):
+        if one and outcome.error is not None:
+            raise outcome.error
+        outcomes.append(outcome)
+        if as_json:
+            print(json.dumps({**outcome.to_json(), "condition": str(condition)}), flush=True)
+        elif outcome.error is None:
+            print(outcome.out, flush=True)
+        say(_told(outcome, condition, one))
+    if not one:
+        say(summary(outcomes))
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _told(outcome: Outcome, condition: Condition, one: bool) -> str:
+    """Say in a line what became of a photo."""
+    name = "" if one else f"{outcome.photo}: "
+    if outcome.error is not None:
+        return f"{name}not edited: {outcome.error}"
+    edited = sum(not face.skipped for face in outcome.faces)
+    skipped = [f"face {face.number} {face.skipped}" for face in outcome.faces if face.skipped]
+    faces = f"{edited} of {outcome.found} face{'s' if outcome.found > 1 else ''} -> {condition}"
+    return f"{name}{faces}{' (left as they are: ' + ', '.join(skipped) + ')' if skipped else ''}"
+
+
+def read(
+    photo: options.Photo,
+    out: options.CardOut = None,
+    face: options.Faces = "all",
+    model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
+    threshold: options.Threshold = 0.7,
+    as_json: options.Json = False,
+) -> None:
+    """Say which expression the faces of a photo show.
+
+    For each face: the share of each expression, how strong it is, and where on the disc that is. What is read is what
+    the model's critic sees in a face, trained on labels by crowds; it is not what anybody feels.
+
+    Example: mien read portrait.jpg --json
+    """
+    import mien
+    from mien.editing.figures import reading_figure
+    from mien.editing.photo import choose
+
+    if out is not None:
+        output.check_picture(out, photo)
+    picture = mien.read_photo(photo)
+    editor = mien.load(model, detector=detector, threshold=threshold)
+    found = editor.find(picture)
+    faces = choose(found, face)
+    readings = [editor.read(each) for each in faces]
+    numbers = [found.index(each) + 1 for each in faces]
+    together = list(zip(numbers, faces, readings, strict=True))
+    if as_json:
+        print(
+            json.dumps([{"face": n, **each.to_json(), **reading.to_json()} for n, each, reading in together], indent=1)
+        )
+    else:
+        for number, _, reading in together:
+            print(f"face {number}: {reading.describe()}")
+    if out is not None:
+        output.write_picture(out, reading_figure(picture, faces, readings, editor.space), None, None)
+        say(f"drawn: {out}")
 
 
 def gamut(
@@ -112,7 +197,7 @@ def _figure(
     if which == "all":
         raise FaceError(f"`mien {kind}` draws one face", hint="give `--face largest` or a number from 1")
     picture = mien.read_photo(photo)
-    editor = mien.load(model, thresholds=given.thresholds(threshold))
+    editor = mien.load(model, threshold=threshold)
     face = choose(editor.find(picture), which)[0]
     pixels = draw(editor, picture, face)
     written = EditMark(condition=kind, model=f"{editor.model.name} {editor.model.sha256}") if mark else None

@@ -1,0 +1,221 @@
+"""Commands that move: video, animate, live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mien.apps import given, options
+from mien.apps.output import say
+
+if TYPE_CHECKING:
+    from mien.editing.film_faces import FilmFaces
+
+
+def video(
+    film: options.Film,
+    out: options.FilmOut = None,
+    expression: options.Expression = None,
+    intensity: options.Intensity = 0.9,
+    angle: options.Angle = None,
+    at: options.At = None,
+    face: options.FilmFaces = "all",
+    origin: options.Origin = "auto",
+    profiles: options.FilmProfiles = "skip",
+    smallest: options.Smallest = None,
+    crf: options.Quality = None,
+    model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
+    threshold: options.Threshold = 0.7,
+    mark: options.Marked = True,
+    list_faces: options.ListFaces = False,
+) -> None:
+    """Give the faces of a film another expression, the same all the time or by keyframes.
+
+    A first pass follows the faces, a second one edits them. Times, sound, shape and colours of the film stay; frames
+    without a face are only encoded again. The film is written whole or not at all.
+
+    Example: mien video holiday.mp4 --expression happy --intensity 0.8 -o happy.mp4
+
+    Example: mien video talk.mov --at 0:neutral --at 2.5:surprise@0.9 --at 4:neutral --face largest -o talk.mp4
+    """
+    from mien.apps.progress import ProgressBar, Rate
+    from mien.errors import FilmError
+    from mien.films import open_film
+
+    if list_faces == (out is not None):
+        raise FilmError("give either --out or --list", hint="for example `mien video film.mp4 -e happy -o out.mp4`")
+    with open_film(film):  # the model takes seconds, since torch comes with it: say first what is wrong
+        pass
+    wanted = None if list_faces else _keyframes(expression, angle, intensity, at)
+
+    import mien
+    from mien.editing.edits import parse_start
+    from mien.editing.film import check_film_out, edit_film
+    from mien.editing.film_faces import find_faces
+    from mien.editing.many import parse_profiles
+
+    start, aside = parse_start(origin), parse_profiles(profiles)
+    if out is not None:
+        check_film_out(film, out)
+    editor = mien.load(model, detector=detector, threshold=threshold)
+    if wanted is not None:
+        wanted.check(editor.space)
+    with ProgressBar("finding faces") as bar:
+        rate = Rate("frames")
+        found = find_faces(
+            editor,
+            film,
+            smallest=smallest,
+            read=start != "direct" and not list_faces,
+            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
+        )
+    if out is None or wanted is None:
+        _list(found)
+        return
+    with ProgressBar("editing") as bar:
+        rate = Rate("frames")
+        done = edit_film(
+            editor,
+            film,
+            out,
+            wanted,
+            faces=face,
+            start=start,
+            profiles=aside,
+            crf=crf,
+            mark=mark,
+            found=found,
+            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
+        )
+    for note in done.notes:
+        say(note)
+    say(f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {wanted}")
+    print(out)
+
+
+def _keyframes(expression: str | None, angle: float | None, intensity: float, at: list[str] | None) -> Any:
+    from mien.editing.keyframes import Keyframes
+    from mien.errors import ConditionError
+
+    if at and (expression is not None or angle is not None):
+        raise ConditionError(
+            "--at stands for --expression and --angle", hint="for example `--at 0:neutral --at 2.5:surprise@0.9`"
+        )
+    return Keyframes.parse(at, intensity) if at else Keyframes.constant(given.condition(expression, angle, intensity))
+
+
+def _list(found: FilmFaces) -> None:
+    """Print the faces of a film as a table, tab-separated: places are those of the middle of its time."""
+    print("face\tfrom_seconds\tto_seconds\tx\ty\tside")
+    for face in found.faces:
+        middle = face.landmarks[len(face.landmarks) // 2]
+        x, y = middle.mean(axis=0)
+        side = 2 * max(middle.max(axis=0) - middle.min(axis=0))
+        begin, end = found.seconds[face.first], found.seconds[face.last]
+        print(f"{face.number}\t{begin:.2f}\t{end:.2f}\t{x:.0f}\t{y:.0f}\t{side:.0f}")
+
+
+def animate(
+    photo: options.Photo,
+    out: options.AnimationOut,
+    path: options.WalkPath = "disc",
+    expression: options.Expression = None,
+    angle: options.Angle = None,
+    intensity: options.Intensity = 0.9,
+    seconds: options.Seconds = 4.0,
+    size: options.AnimationSize = 640,
+    face: options.OneFace = "largest",
+    origin: options.Origin = "auto",
+    model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
+    threshold: options.Threshold = 0.7,
+    mark: options.Marked = True,
+) -> None:
+    """Let a face of a photo walk through its expressions, as an animation that repeats without a seam.
+
+    Example: mien animate portrait.jpg -o disc.gif
+
+    Example: mien animate portrait.jpg --path sweep --expression surprise --seconds 3 -o surprise.webp
+    """
+    import mien
+    from mien.apps.progress import ProgressBar, Rate
+    from mien.editing.edits import parse_start
+    from mien.editing.film import check_film_out
+    from mien.editing.photo import choose
+    from mien.editing.walks import animate_photo, frames_for, walk
+    from mien.errors import ConditionError, FaceError
+    from mien.provenance import EditMark
+    from mien.spaces import Condition
+
+    check_film_out(photo, out)
+    if face == "all":
+        raise FaceError("`mien animate` moves one face", hint="give `--face largest` or a number from 1")
+    if path == "disc" and (expression is not None or angle is not None):
+        raise ConditionError("the whole disc has no --expression", hint="leave it out, or give `--path sweep`")
+    if path == "sweep" or expression is not None or angle is not None:
+        wanted = given.condition(expression, angle, intensity)
+    else:
+        wanted = Condition.polar(0.0, intensity)
+    start = parse_start(origin)
+    picture = mien.read_photo(photo)
+    editor = mien.load(model, detector=detector, threshold=threshold)
+    conditions = walk(path, editor.space, frames_for(seconds, out.suffix), wanted)
+    chosen = choose(editor.find(picture), face)[0]
+    said = f"{path}: {wanted}" if path == "sweep" else f"{path} @ {intensity:g}"
+    written = EditMark(condition=said, model=f"{editor.model.name} {editor.model.sha256}") if mark else None
+    with ProgressBar("frames") as bar:
+        rate = Rate("frames")
+        animate_photo(
+            editor,
+            picture,
+            chosen,
+            conditions,
+            out,
+            seconds=seconds,
+            size=size,
+            start=start,
+            mark=written,
+            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
+        )
+    print(out)
+
+
+def live(
+    camera: options.Camera = "0",
+    film: options.CameraFilm = None,
+    port: options.Port = 8000,
+    expression: options.Expression = "happy",
+    intensity: options.Intensity = 0.8,
+    face: options.LiveFaces = "all",
+    origin: options.Origin = "auto",
+    model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
+    threshold: options.Threshold = 0.7,
+) -> None:
+    """Show a camera with other expressions, on a page that only this machine can see.
+
+    The page has the disc to point at and a slider for the intensity. Nothing is recorded, and nothing leaves the machine.
+    Ctrl-C ends it.
+
+    Example: mien live
+
+    Example: mien live --film holiday.mp4 --port 8080
+    """
+    import mien
+    from mien.apps import live as page
+    from mien.editing.edits import parse_start
+    from mien.editing.live import LiveEditor, Wish, camera_source, film_source
+    from mien.errors import FaceError
+    from mien.spaces import Condition
+
+    if face not in ("all", "largest"):
+        raise FaceError(f"`{face}` chooses no face of a camera", hint="give `all` or `largest`")
+    wish = Wish(Condition.parse(expression or "happy", intensity))
+    start = parse_start(origin)
+    source = film_source(film) if film is not None else camera_source(camera)
+    editor = mien.load(model, detector=detector, threshold=threshold)
+    shown = LiveEditor(editor, source, wish, faces=face, start=start)
+    server = page.serve(shown, port)
+    shown.start()
+    say(f"http://127.0.0.1:{server.server_address[1]} shows it; Ctrl-C ends it")
+    page.run(server, shown)

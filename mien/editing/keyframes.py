@@ -1,0 +1,113 @@
+"""Conditions that change over time: keyframes, and what lies between them.
+
+Between two keyframes the code of the model's space moves evenly from one to the other: on a disc in a straight line, which
+passes near neutral where the two lie opposite each other; among labels by shares. Before the first keyframe and after the
+last one nothing changes.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.errors import ConditionError
+from mien.spaces import Condition, DiscSpace, Space
+
+_EXAMPLE = "for example `--at 0:neutral --at 2.5:surprise@0.9`"
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A condition at one moment."""
+
+    seconds: float
+    """When, from the start of the film."""
+    condition: Condition
+    """What the face shall express then."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ConditionError(f"a keyframe at {self.seconds:g} s is in no film", hint=_EXAMPLE)
+
+    @staticmethod
+    def parse(text: str, intensity: float = 0.9) -> Keyframe:
+        """Read `2.5:surprise@0.9`, `4:happy:0.6,surprise:0.4` or, for an angle in degrees, `1:135@0.5`.
+
+        `intensity` holds where the text names none.
+        """
+        time, colon, rest = text.partition(":")
+        wanted, at, strength = rest.partition("@")
+        try:
+            seconds = float(time)
+            intensity = float(strength) if at else intensity
+        except ValueError:
+            colon = ""
+        if not colon or not wanted.strip():
+            raise ConditionError(f"`{text}` is no `SECONDS:EXPRESSION@INTENSITY`", hint=_EXAMPLE)
+        try:
+            condition = Condition.polar(math.radians(float(wanted)), intensity)
+        except ValueError:
+            condition = Condition.parse(wanted, intensity)
+        return Keyframe(seconds, condition)
+
+
+@dataclass(frozen=True)
+class Keyframes:
+    """Conditions over time."""
+
+    frames: tuple[Keyframe, ...]
+    """At least one, in the order of their times."""
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise ConditionError("there are no keyframes", hint=_EXAMPLE)
+        for before, after in zip(self.frames, self.frames[1:], strict=False):
+            if after.seconds <= before.seconds:
+                raise ConditionError(
+                    f"the keyframe at {after.seconds:g} s comes after the one at {before.seconds:g} s",
+                    hint="give keyframes in the order of their times, one for each",
+                )
+
+    @staticmethod
+    def constant(condition: Condition) -> Keyframes:
+        """Ask for one condition all the time."""
+        return Keyframes((Keyframe(0.0, condition),))
+
+    @staticmethod
+    def parse(texts: Sequence[str], intensity: float = 0.9) -> Keyframes:
+        """Read keyframes as the command line takes them."""
+        return Keyframes(tuple(Keyframe.parse(text, intensity) for text in texts))
+
+    def at(self, seconds: float, space: Space) -> Condition:
+        """Return the condition at a moment, in the terms of a model's space."""
+        after = bisect.bisect_right([frame.seconds for frame in self.frames], seconds)
+        if after == 0 or after == len(self.frames):
+            return self.frames[min(after, len(self.frames) - 1)].condition
+        before, following = self.frames[after - 1], self.frames[after]
+        share = (seconds - before.seconds) / (following.seconds - before.seconds)
+        return between(before.condition, following.condition, share, space)
+
+    def check(self, space: Space) -> None:
+        """Raise `ConditionError` where a space cannot express one of the conditions."""
+        for frame in self.frames:
+            space.code(frame.condition)
+
+    def __str__(self) -> str:
+        if len(self.frames) == 1:
+            return str(self.frames[0].condition)
+        return ", ".join(f"{frame.seconds:g} s: {frame.condition}" for frame in self.frames)
+
+
+def between(first: Condition, second: Condition, share: float, space: Space) -> Condition:
+    """Return the condition whose code lies at `share` (0 to 1) of the way from one condition's code to another's."""
+    code = (1.0 - share) * space.code(first).astype(np.float64) + share * space.code(second).astype(np.float64)
+    if isinstance(space, DiscSpace):
+        return Condition.polar(math.atan2(code[1], code[0]), min(1.0, math.hypot(code[0], code[1])))
+    total = float(code.sum())  # 1 where the labels include neutral, else the intensity
+    if total <= 0:
+        return Condition.named(space.expressions[0], 0.0)
+    return Condition.blend(dict(zip(space.expressions, code / total, strict=True)), min(1.0, total))

@@ -1,0 +1,214 @@
+"""Edit many photos with one condition: what to edit, what came of each, and nothing lost on the way.
+
+A photo that cannot be edited costs only itself. Detection runs over several photos at once.
+"""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mien.editing.edits import Start
+from mien.editing.photo import PROFILE, Editor, Face, choose
+from mien.errors import ConfigError, FaceError, ImageError, MienError
+from mien.images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES, Photo, read_photo, write_photo
+from mien.provenance import EditMark
+from mien.spaces import Condition
+
+#: What becomes of faces in profile, where edits smear.
+Profiles = Literal["skip", "edit"]
+
+_ASIDE = "turned too far aside"
+#: Pixels of photos that are in memory at once, but for a single larger one.
+_PIXELS_AT_ONCE = 48_000_000
+_PHOTOS_AT_ONCE = 8
+
+
+def parse_profiles(word: str) -> Profiles:
+    """Return what becomes of profiles; `ConfigError` for another word."""
+    if word not in ("skip", "edit"):
+        raise ConfigError(f"profiles cannot be treated as `{word}`", hint="give `skip` or `edit`")
+    return word  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class EditedFace:
+    """What became of one face."""
+
+    number: int
+    """From 1, the largest first."""
+    face: Face
+    """The face."""
+    skipped: str = ""
+    """Why it was left as it is; empty where it was edited."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the face for programs."""
+        return {
+            "face": self.number,
+            **self.face.to_json(),
+            "edited": not self.skipped,
+            **({"reason": self.skipped} if self.skipped else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo."""
+
+    photo: Path
+    """The file that was read."""
+    out: Path
+    """The file that was written, if `error` is None."""
+    seconds: float
+    """Time it took; photos that are searched together share that time."""
+    faces: tuple[EditedFace, ...] = ()
+    """The faces that were chosen."""
+    found: int = 0
+    """How many faces there are."""
+    error: MienError | None = field(default=None, compare=False)
+    """Why there is no picture."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the outcome for programs."""
+        return {
+            "photo": str(self.photo),
+            "out": None if self.error else str(self.out),
+            "found": self.found,
+            "faces": [face.to_json() for face in self.faces],
+            "seconds": round(self.seconds, 3),
+            **({"error": str(self.error), "hint": self.error.hint} if self.error else {}),
+        }
+
+
+def list_photos(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
+    """Return the photos that files, folders (with all below them) and patterns (`*.jpg`) stand for, each once.
+
+    Beside each stands its name below the folder it was found in, which a folder of results can take over. Raises
+    `ImageError` where a source stands for nothing.
+    """
+    found: dict[Path, Path] = {}
+    for source in map(Path, sources):
+        if source.is_dir():
+            paths = [p for p in sorted(source.rglob("*")) if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file()]
+            named = [(path, path.relative_to(source)) for path in paths if not path.name.startswith(".")]
+        elif source.exists() or not glob.has_magic(str(source)):
+            named = [(source, Path(source.name))]  # what is missing is told when it is its turn
+        else:
+            named = [(path, Path(path.name)) for path in map(Path, sorted(glob.glob(str(source), recursive=True)))]
+        if not named:
+            raise ImageError(f"no photos at `{source}`", hint=f"looked for {', '.join(PHOTO_SUFFIXES)}")
+        for path, name in named:
+            found.setdefault(path, name)
+    return list(found.items())
+
+
+def plan_outputs(photos: Sequence[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
+    """Return each photo with the file that its result goes to, below `folder`.
+
+    Formats that are not written (TIFF, GIF, ...) become PNG: `old.tif` becomes `old.tif.png`. Raises `ImageError` where two
+    photos would go to one file, or a result would replace a photo.
+    """
+    plan, taken = [], dict[Path, Path]()
+    for photo, name in photos:
+        out = folder / name
+        if out.suffix.lower() not in WRITABLE_SUFFIXES:
+            out = out.with_name(f"{out.name}.png")
+        if out in taken:
+            raise ImageError(f"`{taken[out]}` and `{photo}` would both become `{out}`", hint="edit them apart")
+        if out.exists() and photo.exists() and out.samefile(photo):
+            raise ImageError(f"`{out}` is the photo itself", hint="give another folder, so that the originals stay")
+        taken[out] = photo
+        plan.append((photo, out))
+    return plan
+
+
+def edit_photos(
+    editor: Editor,
+    plan: Iterable[tuple[Path, Path]],
+    condition: Condition,
+    *,
+    faces: str = "all",
+    start: Start | float = "auto",
+    profiles: Profiles = "skip",
+    mark: bool = True,
+) -> Iterator[Outcome]:
+    """Edit photos to files, and yield what became of each, in order.
+
+    Arguments are those of `Editor.edit`; faces in profile are left as they are unless `profiles` is `edit`. `mark` says
+    whether the pictures carry the mark of an AI edit.
+    """
+    written = EditMark(condition=str(condition), model=f"{editor.model.name} {editor.model.sha256}") if mark else None
+
+    def finish(photo: Photo, found: list[Face], out: Path) -> tuple[tuple[EditedFace, ...], MienError | None]:
+        try:
+            if not found:
+                raise editor.no_face(photo)
+            chosen = [_judged(found.index(face) + 1, face, profiles) for face in choose(found, faces)]
+            if all(face.skipped for face in chosen):
+                raise FaceError(
+                    f"{_ASIDE}: {'the face' if len(chosen) == 1 else 'every face'} of `{photo.path}`",
+                    hint="`--profiles edit` edits such faces all the same; they often smear",
+                )
+            renderings = [editor.render(f.face, [condition], start)[0] for f in chosen if not f.skipped]
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_photo(out, editor.paste(photo, renderings), like=photo, mark=written)
+            return tuple(chosen), None
+        except MienError as error:
+            return (), error
+
+    for group in _groups(plan):
+        begun = time.perf_counter()
+        photos = [photo for _, _, photo in group if isinstance(photo, Photo)]
+        everyone = iter(editor.find_many(photos))
+        searching = (time.perf_counter() - begun) / max(1, len(photos))
+        for path, out, photo in group:
+            begun = time.perf_counter()
+            if isinstance(photo, MienError):
+                yield Outcome(path, out, 0.0, error=photo)
+                continue
+            found = next(everyone)
+            edited, error = finish(photo, found, out)
+            yield Outcome(path, out, searching + time.perf_counter() - begun, edited, len(found), error)
+
+
+def _judged(number: int, face: Face, profiles: Profiles) -> EditedFace:
+    return EditedFace(number, face, _ASIDE if profiles == "skip" and face.frontality < PROFILE else "")
+
+
+def _groups(plan: Iterable[tuple[Path, Path]]) -> Iterator[list[tuple[Path, Path, Photo | MienError]]]:
+    """Read photos in groups that are searched together: a few, and no more pixels than fit."""
+    waiting = iter(plan)
+    group: list[tuple[Path, Path, Photo | MienError]] = []
+    pixels = 0
+    for path, out in waiting:
+        photo: Photo | MienError = _read(path)
+        size = photo.pixels.size // 3 if isinstance(photo, Photo) else 0
+        if group and (pixels + size > _PIXELS_AT_ONCE or len(group) == _PHOTOS_AT_ONCE):
+            yield group
+            group, pixels = [], 0
+        group.append((path, out, photo))
+        pixels += size
+    if group:
+        yield group
+
+
+def _read(path: Path) -> Photo | MienError:
+    try:
+        return read_photo(path)
+    except MienError as error:
+        return error
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Say in a line what became of all photos."""
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    faces = sum(not face.skipped for face in itertools.chain.from_iterable(o.faces for o in outcomes))
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    parts = [f"{len(outcomes) - failed} of {len(outcomes)} photos edited", f"{faces} faces", f"{seconds:.1f} s"]
+    return ", ".join(parts)

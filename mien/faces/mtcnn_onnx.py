@@ -1,0 +1,324 @@
+"""Find faces without torch: the cascade of `mien.faces.mtcnn` in numpy, its networks run by onnxruntime.
+
+Weights, thresholds, pyramid and results are the same; see there for the paper and the meaning of the numbers. The
+networks are small enough to be written down as ONNX graphs when the detector is made, from the very file that the other
+one loads.
+
+Coordinates are those of `mien.faces.detection`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.faces.cascade import (
+    CANDIDATES_AT_ONCE,
+    ONET_SIZE,
+    OVERLAP_IN_SCALE,
+    OVERLAP_LAST,
+    OVERLAP_OVER_SCALES,
+    PIXELS_AT_ONCE,
+    RNET_SIZE,
+    STRIDE,
+    WINDOW,
+    check_search,
+    checked_weights,
+    correct,
+    square,
+    stage_thresholds,
+)
+from mien.faces.detection import Detection, suppress
+from mien.images import resize
+from mien.sessions import open_session
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_WEIGHTS = Path(__file__).parent.parent / "weights" / "mtcnn.safetensors"
+
+#: ONNX operators that all onnxruntimes since 1.13 have.
+_OPSET, _IR_VERSION = 17, 8
+
+#: Layers of each network: a convolution, a pool of that window and stride, a dense layer. Each of the first and last is
+#: followed by its PReLU, whose number is that of the layer.
+_LAYERS: Mapping[str, Sequence[tuple[str, int]]] = {
+    "pnet": (("conv1", 0), ("pool", 2), ("conv2", 0), ("conv3", 0)),
+    "rnet": (("conv1", 0), ("pool", 3), ("conv2", 0), ("pool", 3), ("conv3", 0), ("dense", 4)),
+    "onet": (
+        *(("conv1", 0), ("pool", 3), ("conv2", 0), ("pool", 3), ("conv3", 0), ("pool", 2)),
+        *(("conv4", 0), ("dense", 5)),
+    ),
+}
+#: What each network says besides the probability of a face, side by side.
+_VALUES: Mapping[str, Sequence[str]] = {"pnet": ("box",), "rnet": ("box",), "onet": ("box", "landmarks")}
+
+
+class PortableMTCNN:
+    """The cascade of arXiv 1604.02878 for many images at once, on the processor or, by onnxruntime-gpu, on a GPU."""
+
+    name = "mtcnn-onnx"
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        threshold: float | None = None,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
+        minimum_size: float = 20.0,
+        scale_factor: float = 0.709,
+        longest_side: int = 1280,
+    ) -> None:
+        """Load the weights that ship with the package.
+
+        `threshold` is the confidence from which something is a face; `thresholds` sets the three stages one by one
+        instead. `minimum_size` is the side of the smallest face in pixels; `scale_factor` is the step of the pyramid;
+        larger photos are searched at `longest_side` pixels.
+        """
+        self.thresholds = stage_thresholds(threshold, thresholds)
+        check_search(minimum_size, scale_factor, longest_side)
+        self.minimum_size, self.scale_factor, self.longest_side = minimum_size, scale_factor, longest_side
+        from safetensors.numpy import load
+
+        tensors = load(checked_weights(_WEIGHTS))
+        self._pnet, self._rnet, self._onet = (open_session(_graph(name, tensors), device) for name in _LAYERS)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return thresholds, least size and pyramid, for a prepared set's manifest."""
+        names = ("minimum_size", "scale_factor", "longest_side")
+        return {"thresholds": list(self.thresholds), **{name: getattr(self, name) for name in names}}
+
+    def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
+        """Return the faces of each uint8 (height, width, 3) RGB image, largest box first.
+
+        Images of one size go through PNet together. `minimum_size`, in pixels of the images, stands in for the
+        detector's own where the caller knows how large faces must be.
+        """
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            groups.setdefault(image.shape, []).append(index)
+        found: list[list[Detection]] = [[] for _ in images]
+        for shape, members in groups.items():
+            shrink = min(1.0, self.longest_side / max(shape[:2]))
+            size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
+            at_once = max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
+            for start in range(0, len(members), at_once):
+                chunk = members[start : start + at_once]
+                views = _Views(np.stack([resize(images[i], size) for i in chunk]))
+                unit = np.array([shape[1] / size[1], shape[0] / size[0]])
+                smallest = max(float(WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
+                for index, faces in zip(chunk, self._detect_views(views, smallest, unit), strict=True):
+                    found[index] = faces
+        return found
+
+    def _detect_views(self, views: _Views, smallest: float, unit: np.ndarray) -> list[list[Detection]]:
+        """Run the cascade on a stack of images; `unit` (x, y) scales results to the caller's pixels."""
+        owners, boxes = self._propose(views, smallest)
+
+        scores, values = _in_chunks(self._rnet, views, owners, boxes, RNET_SIZE)
+        keep = np.flatnonzero(scores > self.thresholds[1])
+        keep = keep[suppress(boxes[keep], scores[keep], owners[keep], OVERLAP_OVER_SCALES)]
+        owners, boxes = owners[keep], square(correct(boxes[keep], values[keep]))
+
+        scores, values = _in_chunks(self._onet, views, owners, boxes, ONET_SIZE)
+        keep = np.flatnonzero(scores > self.thresholds[2])
+        owners, boxes, scores, values = owners[keep], boxes[keep], scores[keep], values[keep]
+        sides = boxes[:, 2:] - boxes[:, :2]
+        landmarks = boxes[:, None, :2] + sides[:, None] * values[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1)
+        boxes = correct(boxes, values[:, :4])
+
+        faces: list[list[Detection]] = [[] for _ in range(views.count)]
+        for i in suppress(boxes, scores, owners, OVERLAP_LAST, of_smaller=True):
+            x0, y0, x1, y1 = (float(v) for v in boxes[i] * np.tile(unit, 2))
+            faces[owners[i]].append(Detection((x0, y0, x1, y1), float(scores[i]), landmarks[i] * unit))
+        return [sorted(each, key=lambda face: face.area, reverse=True) for each in faces]
+
+    def _propose(self, views: _Views, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image index (count,) and the square box (count, 4) of what PNet takes for faces."""
+        height, width = views.height, views.width
+        owners, boxes, corrections, scores = [], [], [], []
+        scale = WINDOW / smallest
+        while min(height, width) * scale >= WINDOW:
+            size = (math.ceil(height * scale), math.ceil(width * scale))
+            probability, correction = _run(self._pnet, views.shrink(size))
+            owner, row, column = np.nonzero(probability > self.thresholds[0])
+            score = probability[owner, row, column]
+            corner = np.stack([column * (STRIDE * width / size[1]), row * (STRIDE * height / size[0])], axis=1)
+            side = np.array([WINDOW * width / size[1], WINDOW * height / size[0]])
+            box = np.concatenate([corner, corner + side], axis=1)
+            keep = suppress(box, score, owner, OVERLAP_IN_SCALE)
+            owners.append(owner[keep])
+            boxes.append(box[keep])
+            scores.append(score[keep])
+            corrections.append(correction[owner[keep], :, row[keep], column[keep]])
+            scale *= self.scale_factor
+        if not owners:  # the image is smaller than the smallest face
+            return np.zeros(0, np.int64), np.zeros((0, 4))
+        owner, box, correction = np.concatenate(owners), np.concatenate(boxes), np.concatenate(corrections)
+        keep = suppress(box, np.concatenate(scores), owner, OVERLAP_OVER_SCALES)
+        return owner[keep], square(correct(box[keep], correction[keep]))
+
+
+class _Views:
+    """A stack of images, of which any rectangle is the mean of its pixels: smaller copies, and crops of any size.
+
+    An integral image makes the mean over a rectangle four look-ups, and linear interpolation in it is exact for
+    rectangles with fractional edges. What lies outside the image counts as black, as in the authors' code.
+    """
+
+    def __init__(self, stack: np.ndarray) -> None:
+        """Take uint8 (count, height, width, 3)."""
+        self.count, self.height, self.width, channels = stack.shape
+        # float64 holds every sum of a photo's levels exactly.
+        self._sums = np.zeros((self.count, self.height + 1, self.width + 1, channels))
+        inner = self._sums[:, 1:, 1:]
+        np.cumsum(stack, axis=1, dtype=np.float64, out=inner)
+        np.cumsum(inner, axis=2, out=inner)
+
+    def shrink(self, size: tuple[int, int]) -> np.ndarray:
+        """Return all images at another (height, width), normalised float32: each pixel the mean of those it touches."""
+        top, bottom = _touched(self.height, size[0])
+        left, right = _touched(self.width, size[1])
+        columns = self._sums[:, :, right] - self._sums[:, :, left]
+        cells = columns[:, bottom] - columns[:, top]
+        areas = (bottom - top)[:, None] * (right - left)
+        return _network_input(cells / areas[..., None])
+
+    def cut(self, owners: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
+        """Return the contents of boxes, normalised float32 (count, 3, size, size)."""
+        steps = np.linspace(0.0, 1.0, size + 1)
+        x = boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps
+        y = boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps
+        column, x_share = _between(x, self.width)
+        row, y_share = _between(y, self.height)
+        owner, row, column = owners[:, None, None], row[:, :, None], column[:, None, :]
+        x_share, y_share = x_share[:, None, :, None], y_share[:, :, None, None]
+        sums = self._sums
+        above = (1 - x_share) * sums[owner, row, column] + x_share * sums[owner, row, column + 1]
+        below = (1 - x_share) * sums[owner, row + 1, column] + x_share * sums[owner, row + 1, column + 1]
+        cells = np.diff(np.diff((1 - y_share) * above + y_share * below, axis=1), axis=2)
+        areas = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
+        return _network_input(cells / areas[:, None, None, None])
+
+
+def _touched(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first pixel, and the one after the last, that each of `count` equal parts of a length touches."""
+    part = np.arange(count)
+    return part * length // count, -(-(part + 1) * length // count)
+
+
+def _between(positions: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split positions, clamped to the image, into an index with a right neighbour and the share of the latter."""
+    positions = positions.clip(0, length)
+    index = np.minimum(positions.astype(np.int64), length - 1)
+    return index, positions - index
+
+
+def _network_input(pixels: np.ndarray) -> np.ndarray:
+    """Turn levels (n, h, w, 3) into float32 (n, 3, h, w) of about -1..1, as the networks were trained."""
+    return np.ascontiguousarray(((pixels - 127.5) / 128.0).transpose(0, 3, 1, 2), np.float32)
+
+
+def _run(session: onnxruntime.InferenceSession, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probability, values = session.run(None, {"images": images})
+    return np.asarray(probability), np.asarray(values)
+
+
+def _in_chunks(
+    session: onnxruntime.InferenceSession, views: _Views, owners: np.ndarray, boxes: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run RNet or ONet over all candidates of all images."""
+    scores, values = [], []
+    for start in range(0, max(1, len(boxes)), CANDIDATES_AT_ONCE):  # at least once, so that no face gives empty arrays
+        part = slice(start, start + CANDIDATES_AT_ONCE)
+        score, value = _run(session, views.cut(owners[part], boxes[part], size))
+        scores.append(score)
+        values.append(value.astype(np.float64))
+    return np.concatenate(scores), np.concatenate(values)
+
+
+# ------------------------------------------------------------------------------------------------------ the networks
+
+
+def _graph(network: str, tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Write a network as an ONNX model: images -> probability of a face, and corrections with landmarks."""
+    from onnx import TensorProto, helper
+
+    graph = _Graph(network, tensors)
+    x = "images"
+    prelu = 0
+    for layer, window in _LAYERS[network]:
+        if layer == "pool":
+            x = graph.add("MaxPool", [x], kernel_shape=[window] * 2, strides=[2, 2], ceil_mode=1)
+            continue
+        prelu += 1
+        x = graph.convolution(x, layer) if layer != "dense" else graph.dense(graph.flatten(x), layer)
+        x = graph.prelu(x, f"prelu{prelu}", spatial=layer != "dense")
+    head = graph.convolution if network == "pnet" else graph.dense
+    both = graph.add("Softmax", [head(x, "face")], axis=1)
+    graph.add("Gather", [both, graph.constant("face_index", np.array(1, np.int64))], "probability", axis=1)
+    graph.add("Concat", [head(x, name) for name in _VALUES[network]], "values", axis=1)
+    shape = ["count", 3, "height", "width"]
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            network,
+            [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("probability", "values")],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR_VERSION,
+    )
+    return model.SerializeToString()
+
+
+class _Graph:
+    """An ONNX graph that grows node by node; each method returns the name of its result."""
+
+    def __init__(self, network: str, tensors: Mapping[str, np.ndarray]) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._network, self._tensors = network, tensors
+
+    def add(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
+        """Add a node."""
+        from onnx import helper
+
+        output = output or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        """Add an array."""
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def weight(self, name: str) -> np.ndarray:
+        """Return one of the network's tensors."""
+        return self._tensors[f"{self._network}.{name}"]
+
+    def convolution(self, x: str, layer: str) -> str:
+        """Add a convolution without padding."""
+        names = [self.constant(f"{layer}.{part}", self.weight(f"{layer}.{part}")) for part in ("weight", "bias")]
+        return self.add("Conv", [x, *names])
+
+    def dense(self, x: str, layer: str) -> str:
+        """Add a dense layer; its weights are (out, in)."""
+        names = [self.constant(f"{layer}.{part}", self.weight(f"{layer}.{part}")) for part in ("weight", "bias")]
+        return self.add("Gemm", [x, *names], transB=1)
+
+    def prelu(self, x: str, layer: str, *, spatial: bool) -> str:
+        """Add a PReLU with a slope for each channel."""
+        slopes = self.weight(f"{layer}.weight")
+        return self.add("PRelu", [x, self.constant(layer, slopes.reshape(-1, 1, 1) if spatial else slopes)])
+
+    def flatten(self, x: str) -> str:
+        """Flatten in the order width, height, channel: the networks were trained in Matlab's column-major layout."""
+        return self.add("Flatten", [self.add("Transpose", [x], perm=[0, 3, 2, 1])], axis=1)

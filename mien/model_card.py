@@ -1,0 +1,214 @@
+"""The page that travels with a model: what it does, what it learned from, what was measured, where it fails.
+
+It is written from the description beside the weights and says only what stands there: what is not known is left out. The
+header is the one that the Hugging Face hub reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_METHODS = {
+    "ganmut": (
+        "GANmut (linear)",
+        "https://arxiv.org/abs/2406.11079",
+        "a disc of expressions: the angle is the kind, the radius the intensity, the centre neutral",
+    ),
+    "stargan": ("StarGAN", "https://arxiv.org/abs/1711.09020", "one number for each expression"),
+}
+#: What the hub calls the licences that are likely here.
+_LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
+#: Metrics of mien's benchmarks -> their name on the hub.
+_HUB_METRICS = {"expression-f1": "f1"}
+
+
+def model_card(description: Mapping[str, Any], name: str) -> str:
+    """Return the card as Markdown; `name` is what the example loads, a repository `user/name` or a folder."""
+    expressions = description.get("space", {}).get("expressions", ())
+    parts = [
+        _header(description),
+        f"# {description.get('name', name)}\n\n{_introduction(description, expressions)}",
+        _use(name, expressions),
+        _intended(),
+        _limits(description),
+        _training(description),
+        _measured(description.get("metrics", ())),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------------------ header
+
+
+def _header(description: Mapping[str, Any]) -> str:
+    """Return the YAML that the hub reads; values are quoted as JSON, which is YAML too."""
+    method = description.get("method")
+    fields: dict[str, Any] = {
+        **_licence(description.get("licence")),
+        "library_name": "mien",
+        "pipeline_tag": "image-to-image",
+        "tags": ["facial-expressions", "gan", "image-editing", *([str(method)] if method else [])],
+        "datasets": [dataset] if (dataset := _dataset(description)) else [],
+        "metrics": sorted({_HUB_METRICS[m["name"]] for m in _metrics(description) if m.get("name") in _HUB_METRICS}),
+    }
+    lines = []
+    for key, value in fields.items():
+        if isinstance(value, list):
+            lines += [f"{key}:", *(f"- {json.dumps(item)}" for item in value)] if value else []
+        else:
+            lines.append(f"{key}: {json.dumps(value)}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _licence(text: object) -> dict[str, str]:
+    """Return the hub's name of a licence, if what stands in the description begins with one; else its own words."""
+    if not isinstance(text, str) or not text.strip():
+        return {}
+    first = re.split(r"[;,\s]", text.strip(), maxsplit=1)[0].lower()
+    return {"license": first} if first in _LICENCES else {"license": "other", "license_name": text.strip()}
+
+
+def _dataset(description: Mapping[str, Any]) -> str | None:
+    recipe = description.get("data", {}).get("recipe", {})
+    return recipe.get("dataset") or description.get("training", {}).get("data", {}).get("dataset")
+
+
+def _metrics(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return [line for line in description.get("metrics", ()) if isinstance(line, Mapping)]
+
+
+# -------------------------------------------------------------------------------------------------------------- text
+
+
+def _introduction(description: Mapping[str, Any], expressions: Sequence[str]) -> str:
+    method = _METHODS.get(str(description.get("method")))
+    sentences = ["Edits the expression of a face in a photo, and reads which expression a face shows."]
+    if method:
+        sentences.append(f"Method: [{method[0]}]({method[1]}); its condition is {method[2]}.")
+    if expressions:
+        sentences.append(f"Expressions: {', '.join(expressions)}.")
+    config = description.get("method_config", {})
+    if {"image_size", "image_channels"} <= config.keys():
+        colour = "grey" if config["image_channels"] == 1 else "RGB"
+        sentences.append(f"It sees {colour} crops of {config['image_size']} x {config['image_size']} pixels.")
+    if config.get("generator") == "warp":
+        sentences.append(
+            "What it returns is a displacement and light, which are applied at the photo's own resolution."
+        )
+    if parameters := description.get("parameters"):
+        sentences.append("Parameters: " + ", ".join(f"{part} {count:,}" for part, count in parameters.items()) + ".")
+    return "\n".join(sentences)
+
+
+def _use(name: str, expressions: Sequence[str]) -> str:
+    shown = next((each for each in expressions if each != "neutral"), "happy")
+    source = f"hf://{name}" if name.count("/") == 1 else name
+    return (
+        "## Use\n\n```python\nimport mien\n\n"
+        f'editor = mien.load("{source}")\n'
+        'photo = mien.read_photo("portrait.jpg")\n'
+        f'mien.write_photo("edited.jpg", editor.edit(photo, mien.Condition.named("{shown}", 0.8)), like=photo)\n'
+        "```"
+    )
+
+
+def _intended() -> str:
+    return (
+        "## Intended use\n\n"
+        "Research on facial expressions, training data for recognisers of expressions, and pictures of people who agreed "
+        "to be edited. Not for judging what anybody feels, and not for passing an edited face off as a photograph: the "
+        "program marks what it edits as made by AI (XMP), and the mark should stay."
+    )
+
+
+def _limits(description: Mapping[str, Any]) -> str:
+    """Return what holds for every model of this kind, then what the description says of this one."""
+    limits = [
+        "It moves expressions as they were labelled; labels are what others saw in a picture, not what a person felt.",
+        "It carries the imbalance of its data in age, origin and picture quality.",
+    ]
+    return _section("Limits", [*limits, *map(str, description.get("limits", ()))])
+
+
+def _training(description: Mapping[str, Any]) -> str:
+    training, data = description.get("training", {}), description.get("data", {})
+    lines = []
+    if dataset := _dataset(description):
+        digest = data.get("hash") or training.get("data", {}).get("hash")
+        lines.append(f"Data: {dataset}" + (f", prepared set `{digest[:12]}`" if digest else ""))
+    if counts := {name: count for name, count in data.get("counts", {}).items() if count}:
+        lines.append("Images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    parts = description.get("parts") or ([training] if "steps" in training else [])
+    if parts:
+        steps, images, seconds = (sum(part.get(key, 0) for part in parts) for key in ("steps", "images", "seconds"))
+        lines.append(f"Length: {steps:,} steps, {images:,} images, {seconds / 60:.0f} minutes")
+    for machine in training.get("machine", ()):
+        if words := _machine(machine):
+            lines.append(f"Machine: {words}")
+    commands = description.get("commands", ())
+    if not commands and (preset := training.get("preset")):
+        lines.append(f"Preset: `{preset}`; every setting stands in `config.json`")
+    code = "\n\n```\n" + "\n".join(commands) + "\n```" if commands else ""
+    return _section("Training", lines) + code
+
+
+def _machine(machine: Mapping[str, str]) -> str:
+    gpu = machine.get("gpu")
+    words = [machine.get("processor"), gpu if gpu != "none" else None]
+    if threads := machine.get("threads"):
+        words.append(f"{threads} thread" if threads == "1" else f"{threads} threads")
+    words += [f"torch {machine['torch']}"] if "torch" in machine else []
+    return ", ".join(word for word in words if word)
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    """Return a heading with a list; nothing where there is nothing to list."""
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+
+
+# ----------------------------------------------------------------------------------------------------------- numbers
+
+
+def _measured(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Return every number with its circumstances, and a table of the expressions where there are such."""
+    rows = [line for line in metrics if isinstance(line, Mapping) and {"name", "value"} <= line.keys()]
+    if not rows:
+        return ""
+    table = ["| number | value | n | seed | on | circumstances |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        unit = f" {row['unit']}" if row.get("unit") else ""
+        seed_and_count = f"{row.get('n', '')} | {row.get('seed', '')}"
+        table.append(
+            f"| {row['name']} | {row['value']:.4g}{unit} | {seed_and_count} | {_on(row)} | {_circumstances(row)} |"
+        )
+    text = "## Measured\n\n" + "\n".join(table)
+    classes = [row for row in rows if row.get("per_class")]
+    if not classes:
+        return text
+    names = list(classes[0]["per_class"])
+    lines = [f"| by expression | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for row in classes:
+        values = " | ".join(f"{row['per_class'][name]:.2f}" if name in row["per_class"] else "" for name in names)
+        lines.append(f"| {row['name']}, {_on(row)} | {values} |")
+    return text + "\n\n" + "\n".join(lines)
+
+
+def _on(row: Mapping[str, Any]) -> str:
+    """Say what a number was measured on."""
+    faces = f"{row['faces']} faces" if "faces" in row else ""
+    intensity = f"intensity {row['intensity']}" if "intensity" in row else ""
+    return ", ".join(word for word in (row.get("dataset"), row.get("photo"), faces, intensity) if word)
+
+
+def _circumstances(row: Mapping[str, Any]) -> str:
+    words = [
+        f"judge `{row['judge_sha256'][:12]}`" if row.get("judge_sha256") else "",
+        f"data `{row['data_hash'][:12]}`" if row.get("data_hash") else "",
+        _machine(row.get("machine", {})),
+        f"commit `{row['commit']}`" if row.get("commit") else "",
+        str(row.get("date", "")),
+    ]
+    return ", ".join(word for word in words if word)

@@ -1,0 +1,137 @@
+"""Read a prepared set: labels in memory, images mapped from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.expressions import VOCABULARY
+from mien.prepared.layout import MANIFEST, RECIPE, REJECTED, check_version
+from mien.shards import hash_file, map_images, read_columns, read_csv, read_json, shard_from_json
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """A prepared set, open for reading: labels in memory, images mapped from disk; made by `open`."""
+
+    path: Path
+    """Its folder."""
+    manifest: dict[str, Any]
+    """What `manifest.json` says."""
+    keys: tuple[str, ...]
+    """Names of the samples, in the order of all that follows (N of them)."""
+    splits: np.ndarray
+    """`train`, `validation` or `test`: str, (N,)."""
+    labels: np.ndarray
+    """Index into the vocabulary, int64 (N,); -1 where a sample has no label."""
+    shares: np.ndarray
+    """Distribution over the vocabulary, float32 (N, 8): votes, or one-hot where there are none; zeros without label."""
+    intensity: np.ndarray
+    """Intensity of the expression, 0 to 1, float32 (N,); nan where it is not known."""
+    subjects: tuple[str | None, ...]
+    """Who is shown, where that is known."""
+    sources: tuple[str, ...]
+    """Dataset that each sample came from."""
+    _arrays: tuple[np.ndarray, ...]
+    """The shards' images, mapped into memory."""
+    _starts: np.ndarray
+    """Index of each shard's first image, and the number of all: int64 (shards + 1,)."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> PreparedSet:
+        """Open a prepared set after checking its version and, by their sizes, that its files are whole.
+
+        Raises `DataError` where there is none, where it was not finished, or where another version wrote it.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path)
+        shards = [shard_from_json(shard) for shard in manifest["shards"]]
+        for name, expected in (pair for shard in shards for pair in shard.bytes.items()):
+            if not (path / name).is_file() or (path / name).stat().st_size != expected:
+                raise _damaged(path, name)
+        return cls(
+            path=path,
+            manifest=manifest,
+            **read_columns(path, shards),
+            _arrays=tuple(map_images(path, shard) for shard in shards),
+            _starts=np.cumsum([0, *(shard.count for shard in shards)]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the path: a copy in another process maps the same files."""
+        return PreparedSet.open, (self.path,)
+
+    @property
+    def size(self) -> int:
+        """Height and width of the images in pixels."""
+        return self.manifest["size"]
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
+        return self.manifest["channels"]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all images and labels: equal hashes, equal data, wherever it lies and came from."""
+        return self.manifest["hash"]
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Names of the expressions that occur, in the vocabulary's order."""
+        return tuple(name for index, name in enumerate(VOCABULARY) if (self.labels == index).any())
+
+    def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return images by index, in that order: uint8, (len(indices), size, size, channels)."""
+        wanted = np.asarray(indices, np.int64).reshape(-1)
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
+            raise IndexError(f"indices from {wanted.min()} to {wanted.max()} of {len(self)} images")
+        result = np.empty((wanted.size, self.size, self.size, self.channels), np.uint8)
+        shard_of = np.searchsorted(self._starts, wanted, side="right") - 1
+        for shard in np.unique(shard_of):
+            places = np.flatnonzero(shard_of == shard)
+            result[places] = self._arrays[shard][wanted[places] - self._starts[shard]]
+        return result
+
+    def select(self, split: str | None = None, expressions: Sequence[str] | None = None) -> np.ndarray:
+        """Return the indices, ascending int64, of a split's samples with one of these expressions; None: any."""
+        chosen = np.ones(len(self), bool) if split is None else self.splits == split
+        if expressions is not None:
+            chosen &= np.isin(self.labels, [VOCABULARY.index(name) for name in expressions])
+        return np.flatnonzero(chosen)
+
+    def rejected(self) -> list[tuple[str, str]]:
+        """Return key and reason of every row of the dataset that could not be used."""
+        return [(row["key"], row["reason"]) for row in read_csv(self.path / REJECTED)]
+
+    def verify(self) -> None:
+        """Read every byte and compare the hashes; raises `DataError` with the name of the first file that differs."""
+        parts = (self.manifest, *self.manifest["shards"])
+        for name, sha256 in (pair for part in parts for pair in part["sha256"].items()):
+            if hash_file(self.path / name) != sha256:
+                raise _damaged(self.path, name)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    manifest = read_json(path / MANIFEST)
+    if manifest is not None:
+        check_version(manifest, path)
+        return manifest
+    if (path / RECIPE).exists():
+        raise DataError(f"the prepared set `{path}` is not finished", hint="the same `mien prepare` resumes it")
+    raise DataError(f"no prepared set at `{path}`", hint="`mien prepare` makes one from a dataset")
+
+
+def _damaged(path: Path, name: str) -> DataError:
+    return DataError(
+        f"`{name}` of the prepared set `{path}` is missing or not as it was written",
+        hint="delete the folder and prepare it anew with `mien prepare`",
+    )

@@ -1,0 +1,123 @@
+"""Where edits start from, and how faces are read, against a model whose answers are worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from mien.editing.edits import make_edits
+from mien.editing.reading import read_images
+from mien.errors import ConditionError
+from mien.spaces import Condition, DiscSpace, LabelSpace, Space
+from mien.warping import apply
+
+DISC = DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi / 2))  # happy to the right, sad upwards
+SIZE = 16
+
+
+@dataclass
+class Painter:
+    """A model whose edits only add light: it paints a face of brightness b to the brightness of the code.
+
+    Brightness is 10 levels for the centre, and one level more for each hundredth of x; it moves `reach` of the way there,
+    as a generator does that stops half way.
+    """
+
+    probabilities: tuple[float, ...] = (0.4, 0.6, 0.0)
+    space: Space = DISC
+    reach: float = 1.0
+    image_size: int = SIZE
+    image_channels: int = 1
+    name: str = "painter"
+    sha256: str = "0" * 64
+    description: dict = field(default_factory=dict)
+
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        wanted = (10 + 100 * codes[:, 0]) / 127.5 - 1
+        delta = self.reach * (wanted[:, None, None, None] - images)
+        return np.zeros((len(images), 2, SIZE, SIZE), np.float32), delta.astype(np.float32)
+
+    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.tile(np.float32(self.probabilities), (len(images), 1)), np.zeros((len(images), 2), np.float32)
+
+
+def grey(levels: float) -> np.ndarray:
+    return np.full((1, SIZE, SIZE), levels / 127.5 - 1, np.float32)
+
+
+def brightness_after(model: Painter, levels: float, condition: Condition, start) -> float:
+    (edit,) = make_edits(model, grey(levels), [condition], start)
+    return float(apply(np.full((SIZE, SIZE, 1), levels, np.float32), edit).mean())
+
+
+def test_direct_is_one_pass():
+    assert brightness_after(Painter(reach=0.5), 200, Condition.named("happy", 1.0), "direct") == pytest.approx(
+        155, abs=0.01
+    )
+
+
+def test_what_was_there_is_taken_away_first():
+    """Half way from 200 to 10 is 105, half way on to 110 is 107.5."""
+    happy = Condition.named("happy", 1.0)
+    assert brightness_after(Painter(reach=0.5), 200, happy, 1.0) == pytest.approx(107.5, abs=0.01)
+
+
+def test_auto_takes_away_as_much_as_the_critic_sees():
+    """The critic sees 0.6: 0.6 of the way from 200 to 105 is 143, half way on to 110 is 126.5."""
+    happy = Condition.named("happy", 1.0)
+    assert brightness_after(Painter(reach=0.5), 200, happy, "auto") == pytest.approx(126.5, abs=0.01)
+    neutral_face = Painter(probabilities=(1.0, 0.0, 0.0), reach=0.5)
+    assert brightness_after(neutral_face, 200, happy, "auto") == pytest.approx(155, abs=0.01)  # as `direct`
+
+
+def test_keep_moves_from_where_the_face_stands():
+    """The face stands at 0.6 to the right; a step of 0.3 more leads to 0.9, one of 0.8 to the rim."""
+    for step, levels in ((0.3, 100), (0.8, 110)):
+        assert brightness_after(Painter(), 200, Condition.named("happy", step), "keep") == pytest.approx(
+            levels, abs=0.01
+        )
+    # 0.6 right and 0.8 up is on the rim; nothing is pulled back
+    assert brightness_after(Painter(), 200, Condition.named("sad", 0.8), "keep") == pytest.approx(70, abs=0.01)
+
+
+def test_a_space_of_names_has_no_place_to_move_from_but_a_neutral_to_start_from():
+    class Names(Painter):
+        def render(self, images, codes):
+            return super().render(images, codes @ np.array([[0.0, 0], [1, 0], [0, 0]], np.float32))
+
+    model = Names(space=LabelSpace(("neutral", "happy", "sad")), reach=0.5)
+    assert brightness_after(model, 200, Condition.named("happy", 1.0), "auto") == pytest.approx(126.5, abs=0.01)
+    with pytest.raises(ConditionError, match="no place to move from"):
+        make_edits(model, grey(200), [Condition.named("happy")], "keep")
+    no_neutral = Names(space=LabelSpace(("anger", "happy", "sad")), reach=0.5)
+    assert brightness_after(no_neutral, 200, Condition.named("happy", 1.0), "auto") == pytest.approx(155, abs=0.01)
+
+
+@pytest.mark.parametrize("start", ["sideways", -0.1, 1.5, math.nan])
+def test_an_unknown_start_is_refused(start):
+    with pytest.raises(ConditionError, match="cannot start from"):
+        make_edits(Painter(), grey(200), [Condition.named("happy")], start)
+
+
+def test_a_reading_weighs_the_directions_by_what_the_critic_sees():
+    (reading,) = read_images(Painter(probabilities=(0.2, 0.4, 0.4)), grey(0)[None])
+    assert reading.expressions == pytest.approx({"neutral": 0.2, "happy": 0.4, "sad": 0.4})
+    assert reading.intensity == pytest.approx(0.8)
+    assert reading.angle_degrees == pytest.approx(45.0)
+    assert reading.code == pytest.approx(0.8 / math.sqrt(2) * np.ones(2))
+    (reading,) = read_images(Painter(probabilities=(0.1, 0.2, 0.7)), grey(0)[None])
+    assert (reading.expression, reading.confidence) == ("sad", pytest.approx(0.7))
+    assert reading.to_json()["angle_degrees"] == pytest.approx(math.degrees(math.atan2(0.7, 0.2)), abs=0.05)
+
+
+def test_a_neutral_face_stands_in_the_centre_and_has_no_direction():
+    (reading,) = read_images(Painter(probabilities=(1.0, 0.0, 0.0)), grey(0)[None])
+    assert reading.intensity == 0 and not reading.code.any() and reading.angle_degrees is None
+
+
+def test_a_space_of_names_has_no_place_to_read():
+    (reading,) = read_images(Painter(space=LabelSpace(("neutral", "happy", "sad"))), grey(0)[None])
+    assert reading.code is None and reading.angle_degrees is None and reading.intensity == pytest.approx(0.6)

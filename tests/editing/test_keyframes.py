@@ -1,0 +1,80 @@
+"""Keyframes: between two of them the code moves evenly, in every space; what is out of order is refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mien.editing.keyframes import Keyframe, Keyframes, between
+from mien.errors import ConditionError
+from mien.expressions import BASIC
+from mien.spaces import Condition, DiscSpace, LabelSpace
+
+DISC = DiscSpace(BASIC, tuple(0.3 + i * math.pi / 3 for i in range(6)))
+LABELS = LabelSpace(BASIC)
+WITHOUT_NEUTRAL = LabelSpace(BASIC[1:])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "condition"),
+    [
+        ("0:neutral", 0.0, Condition.named("neutral", 0.7)),
+        ("2.5:surprise@0.9", 2.5, Condition.named("surprise", 0.9)),
+        ("4:happy:0.6,surprise:0.4@1", 4.0, Condition.blend({"happy": 0.6, "surprise": 0.4}, 1.0)),
+        ("1:135@0.5", 1.0, Condition.polar(math.radians(135), 0.5)),
+        ("1:angry", 1.0, Condition.named("anger", 0.7)),
+    ],
+)
+def test_keyframes_are_read_as_they_are_typed(text: str, seconds: float, condition: Condition) -> None:
+    assert Keyframe.parse(text, 0.7) == Keyframe(seconds, condition)
+
+
+@pytest.mark.parametrize(
+    "text", ["happy", "x:happy", "1:", ":happy", "1:happy@", "1:happy@much", "1:hapy", "-1:happy", "nan:sad", "1:sad@2"]
+)
+def test_what_is_no_keyframe_is_refused(text: str) -> None:
+    with pytest.raises(ConditionError) as caught:
+        Keyframe.parse(text)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.5), (1.0, 1.0), (0.0, 2.0, 1.0)])
+def test_keyframes_out_of_order_are_one_clear_error(times: tuple[float, ...]) -> None:
+    with pytest.raises(ConditionError, match="comes after") as caught:
+        Keyframes(tuple(Keyframe(time, Condition.named("happy")) for time in times))
+    assert "order" in caught.value.hint
+    with pytest.raises(ConditionError, match="no keyframes"):
+        Keyframes(())
+
+
+@pytest.mark.parametrize("space", [DISC, LABELS, WITHOUT_NEUTRAL], ids=["disc", "labels", "labels without neutral"])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.9, 1.0])
+def test_the_code_moves_in_a_straight_line(space, share: float) -> None:
+    first, second = Condition.named("happy", 0.4), Condition.blend({"fear": 0.6, "surprise": 0.4}, 1.0)
+    code = space.code(between(first, second, share, space))
+    assert code == pytest.approx((1 - share) * space.code(first) + share * space.code(second), abs=1e-6)
+
+
+def test_a_film_goes_from_keyframe_to_keyframe() -> None:
+    frames = Keyframes.parse(["1:happy@0.8", "3:neutral", "4:anger@1"])
+    happy, anger = DISC.code(Condition.named("happy", 0.8)), DISC.code(Condition.named("anger", 1.0))
+    expected = {0: happy, 1: happy, 2: happy / 2, 3: 0 * happy, 3.25: anger / 4, 4: anger, 99: anger}
+    for seconds, code in expected.items():
+        assert DISC.code(frames.at(seconds, DISC)) == pytest.approx(code, abs=1e-6), seconds
+    # Opposites: the way leads through neutral.
+    opposite = Keyframes.parse(["0:0@1", "1:180@1"])
+    assert np.hypot(*DISC.code(opposite.at(0.5, DISC))) == pytest.approx(0, abs=1e-6)
+
+
+def test_without_intensity_a_space_without_neutral_stays_at_zero() -> None:
+    none = between(Condition.named("happy", 0.0), Condition.named("sad", 0.0), 0.5, WITHOUT_NEUTRAL)
+    assert not WITHOUT_NEUTRAL.code(none).any()
+
+
+def test_what_the_space_cannot_express_is_refused_beforehand() -> None:
+    with pytest.raises(ConditionError, match="conditioned on names"):
+        Keyframes.parse(["0:neutral", "1:90"]).check(LABELS)
+    Keyframes.parse(["0:neutral", "1:90"]).check(DISC)
+    assert str(Keyframes.parse(["0:neutral", "1:90@0.5"])) == "0 s: neutral @ 0.9, 1 s: 90 deg @ 0.5"

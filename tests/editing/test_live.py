@@ -1,0 +1,112 @@
+"""Live editing: the latest frame wins, faces fade in, wishes hold from the next frame on, ends are told."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from films_made import Brightener, Squares, scene, write_film
+from PIL import Image
+
+from mien.editing import Editor
+from mien.editing.live import Latest, LiveEditor, Wish, camera_source, film_source
+from mien.errors import ConditionError, FilmError
+from mien.spaces import Condition
+
+FULL = 63.75
+STILL = scene({"red": (100, 100, 40)})
+
+
+@pytest.fixture
+def editor(monkeypatch: pytest.MonkeyPatch) -> Editor:
+    monkeypatch.setattr("mien.editing.photo.load_detector", lambda *_, **__: Squares())
+    return Editor(Brightener())
+
+
+def live(editor: Editor, **options) -> LiveEditor:
+    return LiveEditor(editor, lambda: itertools.repeat(STILL), Wish(Condition.named("happy", 0.8)), **options)
+
+
+def light(pixels: np.ndarray) -> float:
+    return float((pixels.astype(int) - STILL)[92:108, 92:108].mean())
+
+
+def test_an_edit_fades_in_and_changes_with_the_wish(editor: Editor) -> None:
+    show = live(editor)
+    added = [light(show.edit(STILL, index / 20)) for index in range(12)]
+    assert added[0] == 0 and added[2] == pytest.approx(0.8 * FULL * 0.4, abs=1)
+    assert added[5:] == pytest.approx([0.8 * FULL] * 7, abs=1)
+    show.ask(Wish(Condition.named("anger", 0.2)))
+    assert light(show.edit(STILL, 0.6)) == pytest.approx(0.2 * FULL, abs=1)
+    show.ask(Wish(Condition.named("anger", 0.2), shown=False))
+    assert np.array_equal(show.edit(STILL, 0.65), STILL)
+    with pytest.raises(ConditionError):
+        show.ask(Wish(Condition.named("contempt")))
+    assert show.describe()["faces"] == 1
+
+
+def test_the_largest_face_alone(editor: Editor) -> None:
+    pair = scene({"red": (60, 100, 50), "blue": (200, 100, 30)})
+    for which, expected in (("largest", 0.0), ("all", 0.8 * FULL)):
+        show = live(editor, faces=which)
+        for index in range(8):
+            edited = show.edit(pair, index / 20)
+        change = edited.astype(int) - pair
+        assert change[95:105, 55:65].mean() == pytest.approx(0.8 * FULL, abs=1)
+        assert change[95:105, 195:205].mean() == pytest.approx(expected, abs=1)
+
+
+def test_nothing_is_kept_of_faces_that_have_left(editor: Editor) -> None:
+    show = live(editor)
+    for index in range(90):
+        show.edit(STILL if index % 30 < 15 else scene({}), index / 20)
+    assert show._people == {} and show._tracker.tracks == []
+
+
+def test_who_waits_gets_the_latest_value_alone() -> None:
+    slot = Latest()
+    assert slot.get(timeout=0.01) == (None, 0)
+    for value in "abc":
+        slot.put(value)
+    assert slot.get(0) == ("c", 3) and slot.get(3, timeout=0.01) == ("c", 3)
+    threading.Timer(0.05, slot.put, ["d"]).start()
+    assert slot.get(3, timeout=5) == ("d", 4)
+
+
+def test_a_slow_editor_skips_frames_and_an_ended_camera_is_told(editor: Editor) -> None:
+    def frames() -> Iterator[np.ndarray]:
+        for _ in range(200):
+            time.sleep(0.001)
+            yield STILL
+
+    show = LiveEditor(editor, frames, Wish(Condition.named("happy")))
+    show.start()
+    first, number = show.pictures.get(timeout=20)
+    assert Image.open(io.BytesIO(first)).size == (320, 240)
+    deadline = time.monotonic() + 20
+    while not show.ended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert show.ended and isinstance(show.error, FilmError) and "no more frames" in str(show.error)
+    assert number <= show.pictures.get(timeout=0)[1] < 200
+
+
+def test_a_film_plays_at_its_own_speed_again_and_again(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", [scene({"red": (60 + 10 * i, 100, 40)}) for i in range(5)])
+    start = time.monotonic()
+    shown = [pixels[100].astype(int)[:, 0].argmax() for pixels in itertools.islice(film_source(film)(), 12)]
+    assert time.monotonic() - start > 8 / 25
+    assert np.abs(np.array(shown[:5]) - shown[5:10]).max() <= 1 and shown[4] - shown[0] == pytest.approx(40, abs=2)
+    with pytest.raises(FilmError, match="no such file"):
+        film_source(tmp_path / "none.mp4")
+
+
+def test_a_camera_that_does_not_exist_is_one_clear_error() -> None:
+    with pytest.raises(FilmError, match="cannot open camera 87") as caught:
+        camera_source("87")
+    assert "--film" in caught.value.hint

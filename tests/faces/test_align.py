@@ -1,0 +1,175 @@
+"""Alignment and paste-back against closed forms, hand-worked cases and one real portrait."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from portrait import ASTRONAUT
+
+from mien.errors import FaceError
+from mien.faces import FACE_TEMPLATE, Alignment, crop_face, estimate_alignment, paste_face
+
+
+def similarity(scale: float, degrees: float, shift: tuple[float, float]) -> np.ndarray:
+    cosine, sine = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
+    return np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
+
+
+def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def square_alignment(x0: float, y0: float, side: float) -> Alignment:
+    """An upright square of the photo."""
+    return Alignment(np.array([[1 / side, 0.0, -x0 / side], [0.0, 1 / side, -y0 / side]]))
+
+
+# ---------------------------------------------------------------------------------------------------- alignment
+
+
+@pytest.mark.parametrize(
+    ("scale", "degrees", "shift"), [(0.01, 0, (0.2, -0.1)), (0.004, 31, (-1, 2)), (3, -170, (0, 0))]
+)
+def test_a_known_similarity_is_recovered(scale: float, degrees: float, shift: tuple[float, float]) -> None:
+    truth = similarity(scale, degrees, shift)
+    back = Alignment(truth).inverse
+    found = estimate_alignment(apply(back, FACE_TEMPLATE))
+    assert np.allclose(found.matrix, truth, atol=1e-9)
+    assert found.side == pytest.approx(1 / scale)
+    assert np.allclose(found.to_crop(found.to_photo(ASTRONAUT)), ASTRONAUT)
+    assert np.allclose(apply(found.inverse, apply(found.matrix, ASTRONAUT)), ASTRONAUT)
+
+
+def test_the_estimate_is_the_least_squares_optimum() -> None:
+    # A similarity without reflection is linear in (a, b, tx, ty): x' = a x - b y + tx, y' = b x + a y + ty.
+    rows, targets = [], []
+    for (x, y), (u, v) in zip(ASTRONAUT, FACE_TEMPLATE, strict=True):
+        rows += [[x, -y, 1, 0], [y, x, 0, 1]]
+        targets += [u, v]
+    a, b, tx, ty = np.linalg.lstsq(np.array(rows), np.array(targets), rcond=None)[0]
+    fitted = estimate_alignment(ASTRONAUT).matrix
+    # Umeyama minimises the same error, photo to template, so both must agree.
+    assert np.allclose(fitted, [[a, -b, tx], [b, a, ty]], atol=1e-9)
+
+
+def test_mirrored_landmarks_are_not_reflected() -> None:
+    matrix = estimate_alignment(FACE_TEMPLATE + np.array([0.0, 0.02]) * np.arange(5)[:, None]).matrix
+    assert np.linalg.det(matrix[:, :2]) > 0
+    with pytest.raises(FaceError, match="do not form a face"):
+        estimate_alignment(np.array([[0.5, 0.0], [0.5, 1.0], [0.0, 0.5], [0.5, 0.4], [0.5, 0.6]]) * 80)
+
+
+def test_degenerate_landmarks_are_refused() -> None:
+    for points in (np.full((5, 2), 7.0), np.full((5, 2), np.nan)):
+        with pytest.raises(FaceError, match="one point"):
+            estimate_alignment(points)
+
+
+def test_template_is_symmetric_and_inside() -> None:
+    assert np.allclose(FACE_TEMPLATE[[1, 0, 2, 4, 3]] * [-1, 1] + [1, 0], FACE_TEMPLATE)
+    assert (FACE_TEMPLATE > 0.2).all()
+    assert (FACE_TEMPLATE < 0.8).all()
+
+
+# ---------------------------------------------------------------------------------------------------- crop and paste
+
+
+@pytest.mark.parametrize("degrees", [0, 25, -90])
+@pytest.mark.parametrize("side", [40.0, 97.3, 350.0])
+def test_crop_of_a_linear_picture_is_that_linear_function(side: float, degrees: float) -> None:
+    y, x = np.mgrid[:400, :420] + 0.5
+    photo = np.stack([0.5 * x + 10, 0.5 * y + 20, 0.2 * x + 0.3 * y], axis=-1)
+    centre = np.array([205.0, 190.0])
+    rotated = similarity(1 / side, degrees, (0, 0))
+    alignment = Alignment(np.column_stack([rotated[:, :2], 0.5 - rotated[:, :2] @ centre]))
+    size = 64
+    crop = crop_face(np.rint(photo).astype(np.uint8), alignment, size).astype(float)
+    middle = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2) + 0.5
+    u, v = alignment.to_photo(middle / size).T
+    expected = np.stack([0.5 * u + 10, 0.5 * v + 20, 0.2 * u + 0.3 * v], axis=-1).reshape(size, size, 3)
+    inside = ((u > 4) & (u < 416) & (v > 4) & (v < 396)).reshape(size, size)
+    assert inside.mean() > 0.7
+    assert np.abs(crop - expected)[inside].max() < 1.5  # the photo, the shrunk photo and the crop are each rounded
+    assert abs((crop - expected)[inside].mean()) < 0.25  # and none is truncated, which would show as 0.5
+
+
+def test_crop_of_whole_pixels_is_a_slice_and_repeats_the_edge() -> None:
+    photo = np.random.default_rng(2).integers(0, 256, (40, 50, 3), np.uint8)
+    assert np.array_equal(crop_face(photo, square_alignment(7, 5, 16), 16), photo[5:21, 7:23])
+    beyond = crop_face(photo, square_alignment(-6, 30, 16), 16)
+    assert np.array_equal(beyond, np.pad(photo, ((0, 6), (6, 0), (0, 0)), mode="edge")[30:46, :16])
+
+
+def test_shrinking_does_not_alias() -> None:
+    photo = np.zeros((512, 512, 3), np.uint8)
+    photo[:, ::2] = 200
+    assert np.abs(crop_face(photo, square_alignment(0, 0, 512), 32)[:, 2:-2].astype(int) - 100).max() <= 2
+
+
+def test_an_unedited_crop_returns_the_photo_exactly(astronaut: np.ndarray) -> None:
+    alignment = estimate_alignment(ASTRONAUT)
+    for size in (48, 128, 256):
+        crop = crop_face(astronaut, alignment, size)
+        assert np.array_equal(paste_face(astronaut, alignment, crop, crop), astronaut)
+
+
+def test_an_edit_is_added_inside_and_nothing_changes_outside(astronaut: np.ndarray) -> None:
+    before = astronaut.copy()
+    alignment = estimate_alignment(ASTRONAUT)
+    crop = crop_face(astronaut, alignment, 128).astype(np.float32)
+    pasted = paste_face(astronaut, alignment, crop, crop - 30, feather=0.1)
+    assert np.array_equal(astronaut, before)
+    y, x = np.mgrid[:512, :512] + 0.5
+    u, v = alignment.to_crop(np.stack([x, y], axis=-1).reshape(-1, 2)).T.reshape(2, 512, 512)
+    depth = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
+    assert np.array_equal(pasted[depth <= 0], astronaut[depth <= 0])
+    whole = depth >= 0.1
+    assert whole.sum() > 5000
+    assert np.array_equal(pasted[whole], np.maximum(astronaut[whole].astype(int) - 30, 0))
+    # Half way through the feather on one side only, the smooth step is one half.
+    half = (np.abs(np.minimum(u, 1 - u) - 0.05) < 0.002) & (np.abs(v - 0.5) < 0.35) & (astronaut.min(axis=-1) > 30)
+    assert half.any()
+    assert np.abs(astronaut[half].astype(int) - pasted[half] - 15).max() <= 2
+
+
+@pytest.mark.parametrize("side", [30.0, 200.0])
+def test_a_smooth_edit_arrives_where_it_was_made(side: float) -> None:
+    # A crop's edit 40 u + 20 v (u, v in the unit square) must appear in the photo as the same function.
+    photo = np.full((260, 260, 3), 90, np.uint8)
+    alignment = square_alignment(21.4, 30.2, side)
+    middle = (np.arange(64) + 0.5) / 64
+    edit = (40 * middle[None, :] + 20 * middle[:, None])[..., None].repeat(3, axis=2)
+    pasted = paste_face(photo, alignment, np.zeros((64, 64, 3)), edit)
+    y, x = np.mgrid[:260, :260] + 0.5
+    u, v = (x - 21.4) / side, (y - 30.2) / side
+    inside = (np.minimum(u, 1 - u) > 0.13) & (np.minimum(v, 1 - v) > 0.13)
+    assert np.abs(pasted[..., 0] - (90 + 40 * u + 20 * v))[inside].max() < 0.8
+
+
+def test_crop_paste_crop_round_trip(astronaut: np.ndarray) -> None:
+    alignment = estimate_alignment(ASTRONAUT)
+    crop = crop_face(astronaut, alignment, 64).astype(np.float32)
+    y, x = np.mgrid[:64, :64] / 64
+    edited = (crop + 25 * np.sin(2 * np.pi * x)[..., None] * np.cos(2 * np.pi * y)[..., None]).clip(0, 255)
+    again = crop_face(paste_face(astronaut, alignment, crop, edited), alignment, 64)
+    assert np.abs(again - edited)[12:-12, 12:-12].mean() < 1.5
+
+
+def test_a_face_beyond_the_photos_edge_is_pasted_as_far_as_it_is_there() -> None:
+    photo = np.full((50, 60, 3), 100, np.uint8)
+    for x0, y0 in ((-20.0, -15.0), (45.0, 30.0)):
+        pasted = paste_face(photo, square_alignment(x0, y0, 40), np.zeros((32, 32, 3)), np.full((32, 32, 3), 50.0))
+        assert pasted.shape == photo.shape
+        assert pasted.max() == 150
+    far = paste_face(photo, square_alignment(500, 500, 40), np.zeros((32, 32, 3)), np.full((32, 32, 3), 50.0))
+    assert np.array_equal(far, photo)
+
+
+def test_a_twelve_megapixel_photo_is_pasted_fast() -> None:
+    photo = np.zeros((3000, 4000, 3), np.uint8)
+    start = time.process_time()
+    paste_face(photo, square_alignment(1000, 900, 700), np.zeros((128, 128, 3)), np.full((128, 128, 3), 50.0))
+    assert time.process_time() - start < 1.0

@@ -1,0 +1,83 @@
+"""Reading films: what comes out of the file is what was put into it, upright, in time, as far as it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from films_made import COLOURS, scene, write_film
+
+from mien.errors import FilmError
+from mien.films import count_frames, read_frame, read_frames
+
+PLACES = [(60 + 4 * i, 100) for i in range(12)]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [scene({"red": (*place, 40)}) for place in PLACES]
+    return write_film(
+        tmp_path_factory.mktemp("film") / "film.mp4", frames, times=[0, 1, 2, 5, 6, 7, 8, 9, 20, 21, 22, 23]
+    )
+
+
+def test_frames_come_in_order_with_their_times_and_colours(film: Path) -> None:
+    frames = list(read_frames(film))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [round(frame.seconds * 25) for frame in frames] == [0, 1, 2, 5, 6, 7, 8, 9, 20, 21, 22, 23]
+    for frame, (x, y) in zip(frames, PLACES, strict=True):
+        assert frame.pixels.shape == (240, 320, 3) and frame.pixels.dtype == np.uint8
+        assert np.abs(frame.pixels[y, x].astype(int) - COLOURS["red"]).max() <= 3
+        assert np.abs(frame.pixels[20, 20].astype(int) - 128).max() <= 3
+    assert count_frames(film) == 12
+
+
+def test_one_frame_by_number_forwards_and_backwards(film: Path) -> None:
+    expected = [frame.pixels for frame in read_frames(film)]
+    for index in (3, 4, 11, 0, 7):
+        assert np.array_equal(read_frame(film, index), expected[index])
+    with pytest.raises(FilmError, match="no frame 12"):
+        read_frame(film, 12)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_film_that_was_held_sideways_comes_upright(tmp_path: Path, rotation: int) -> None:
+    """A square at the left, above the middle; turned counterclockwise by hand."""
+    path = write_film(tmp_path / "turned.mp4", [scene({"blue": (100, 60, 30)})] * 2, rotation=rotation)
+    pixels = next(read_frames(path)).pixels
+    assert pixels.shape == ((320, 240, 3) if rotation % 180 else (240, 320, 3))
+    rows, columns = np.nonzero(pixels[..., 2].astype(int) - pixels[..., 0] > 100)
+    turned = {90: (60, 320 - 100), 180: (320 - 100, 240 - 60), 270: (240 - 60, 100)}[rotation]
+    assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(turned, abs=1)
+
+
+def test_a_film_that_is_broken_off_ends_there(tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "whole.mkv", [scene({"red": (60 + i, 100, 40)}) for i in range(60)])
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert 5 < len(list(read_frames(broken))) < 55
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no film at all" * 100])
+def test_what_is_no_film_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "none.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FilmError) as caught:
+        list(read_frames(path))
+    assert caught.value.hint
+
+
+def test_sound_alone_is_no_film(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "sound.mp4"), "w") as out:
+        track = out.add_stream("aac", rate=48_000)
+        track.codec_context.layout = "mono"  # pyright: ignore[reportAttributeAccessIssue]
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
+        silence.sample_rate = 48_000
+        out.mux(track.encode(silence))
+        out.mux(track.encode(None))
+    with pytest.raises(FilmError, match="holds no pictures"):
+        list(read_frames(tmp_path / "sound.mp4"))

@@ -1,0 +1,101 @@
+"""The card says what the description says, in a header that the hub reads, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+from untrained import write_run
+
+from mien.model_card import model_card
+from mien.pretrained import export
+from mien.shipped import DEFAULT, WEIGHTS
+
+#: What a template leaves behind.
+PLACEHOLDERS = re.compile(
+    r"\b(?:None|null|nan|TODO|TBD|N/A|unknown|More information needed)\b|\{|\}|\[\]|^- .*: *$", re.I | re.M
+)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Any]:
+    """Return the description of the model that ships."""
+    return json.loads((WEIGHTS / f"{DEFAULT}.json").read_text(encoding="utf-8"))
+
+
+def test_the_hub_reads_the_header(shipped: dict[str, Any]) -> None:
+    header = ModelCard(model_card(shipped, "ada/tiny")).data.to_dict()
+    assert header["license"] == "apache-2.0"
+    assert header["library_name"] == "mien"
+    assert header["pipeline_tag"] == "image-to-image"
+    assert header["datasets"] == ["fer2013"]
+    assert header["metrics"] == ["f1"]
+    assert {"facial-expressions", "ganmut"} <= set(header["tags"])
+
+
+@pytest.mark.parametrize(
+    ("licence", "header"),
+    [
+        ("MIT", {"license": "mit"}),
+        ("CC-BY-NC-4.0, for research", {"license": "cc-by-nc-4.0"}),
+        ("ask: the authors", {"license": "other", "license_name": "ask: the authors"}),
+        ("", {}),
+        (None, {}),
+    ],
+)
+def test_licences_have_the_hubs_names(licence: str | None, header: dict[str, str]) -> None:
+    text = model_card({"licence": licence}, "x")
+    said = {key: value for key, value in ModelCard(text).data.to_dict().items() if key.startswith("license")}
+    assert said == header
+
+
+def test_every_number_of_the_description_is_there_with_its_circumstances(shipped: dict[str, Any]) -> None:
+    text = model_card(shipped, "ada/tiny")
+    rows = [line for line in text.splitlines() if line.startswith(("| edit", "| expression-f1 "))]
+    assert len(rows) == len(shipped["metrics"])
+    for row, metric in zip(rows, shipped["metrics"], strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[0] == metric["name"]
+        assert float(cells[1].split()[0]) == pytest.approx(metric["value"], rel=1e-3)
+        assert cells[2:4] == [str(metric["n"]), str(metric["seed"])]
+        assert metric["machine"]["processor"] in cells[5] and metric["date"] in cells[5]
+        assert metric.get("judge_sha256", "")[:12] in cells[5]
+    (anger,) = {f"{metric['per_class']['anger']:.2f}" for metric in shipped["metrics"][3:4]}
+    assert f"| {anger} |" in text
+
+
+def test_the_training_is_told_as_it_was(shipped: dict[str, Any]) -> None:
+    text = model_card(shipped, "ada/tiny")
+    assert "5,500 steps, 176,000 images, 59 minutes" in text  # 3500 + 2000 steps of 32; 2281 + 1247 seconds
+    assert "disgust 255" in text and "contempt" not in text
+    assert all(command in text for command in shipped["commands"])
+    assert "generator 436,039, critic 1,105,240" in text
+
+
+def test_the_example_loads_what_the_card_lies_beside(shipped: dict[str, Any]) -> None:
+    assert 'mien.load("hf://ada/tiny")' in model_card(shipped, "ada/tiny")
+    assert 'mien.load("tiny")' in model_card(shipped, "tiny")
+    code = model_card(shipped, "tiny").partition("```python\n")[2].partition("```")[0]
+    compile(code, "card", "exec")
+
+
+def test_limits_of_this_model_follow_those_of_all() -> None:
+    text = model_card({"limits": ["It cannot open a smiling mouth."]}, "x")
+    limits = text.partition("## Limits\n\n")[2].partition("\n\n")[0].splitlines()
+    assert limits[-1] == "- It cannot open a smiling mouth."
+    assert len(limits) == len(model_card({}, "x").partition("## Limits\n\n")[2].strip().splitlines()) + 1
+
+
+def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
+    weights = export(write_run(tmp_path / "run"), tmp_path / "tiny.safetensors")
+    described = json.loads(weights.with_suffix(".json").read_text())
+    for description in ({}, described):
+        text = model_card(description, "tiny")
+        assert not PLACEHOLDERS.search(text), PLACEHOLDERS.search(text)
+        assert "license" not in text and "Measured" not in text
+    assert "## Training" not in model_card({}, "tiny")
+    assert "Preset: `smoke`" in text and "- Length: 1 steps, 2 images" not in text

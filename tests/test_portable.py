@@ -1,0 +1,182 @@
+"""Models out of ONNX files: the editor runs from them without torch, and nothing altered or foreign is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from portable_models import ganmut_onnx
+from untrained import write_run
+
+import mien
+from mien.errors import ConfigError, WeightsError
+from mien.faces.mtcnn_onnx import PortableMTCNN
+from mien.images import read_image, write_photo
+from mien.portable import FORMAT, load_portable, open_portable, seal
+from mien.pretrained import export
+from mien.spaces import Condition
+
+ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return the path of an ONNX model."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(ganmut_onnx())
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """Return the path of the astronaut's head in colour, 216 x 224 pixels."""
+    write_photo(tmp_path / "photo.png", np.ascontiguousarray(read_image(ASTRONAUT)[4:228, 116:332]))
+    return tmp_path / "photo.png"
+
+
+def test_the_editor_gives_what_the_editor_with_torch_gives(file: Path, photo: Path, tmp_path: Path) -> None:
+    weights = export(write_run(tmp_path / "run"), tmp_path / "tiny.safetensors")
+    light, heavy = mien.load(file), mien.load(weights)
+    assert isinstance(light.detector, PortableMTCNN)
+    original = read_image(photo).astype(int)
+    for condition in (Condition.named("surprise", 1.0), Condition.polar(2.0, 0.5)):
+        one, other = light.edit(photo, condition).astype(int), heavy.edit(photo, condition).astype(int)
+        assert np.abs(other - original).max() > 20  # it is an edit
+        assert np.abs(one - other).max() <= 1
+        assert np.abs(one - other).mean() < 1e-3
+    one, other = light.read(light.find(photo)[0]), heavy.read(heavy.find(photo)[0])
+    assert one.expressions == pytest.approx(other.expressions, abs=1e-4)
+
+
+_WITHOUT_TORCH = """
+import importlib.abc, sys
+
+class Refusal(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "jaxtyping", "lightning_fabric", "onnxscript"}:
+            raise ModuleNotFoundError(f"{name} is refused", name=name)
+
+sys.meta_path.insert(0, Refusal())
+from mien.apps.cli import main
+main(sys.argv[1:])
+"""
+
+
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process in which torch cannot be imported."""
+    command = [sys.executable, "-c", _WITHOUT_TORCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+
+
+def test_the_command_line_edits_without_torch(file: Path, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    done = without_torch("edit", photo, "--model", file, "--expression", "surprise", "--intensity", "1", "-o", out)
+    assert done.returncode == 0, done.stderr
+    # This process has torch, which also samples the photo; the other one did so in numpy.
+    expected = mien.load(file).edit(photo, Condition.named("surprise", 1.0)).astype(int)
+    assert np.abs(read_image(out).astype(int) - expected).max() <= 1
+
+
+def test_a_model_that_needs_torch_says_so_in_one_line(photo: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run").path
+    done = without_torch("edit", photo, "--model", run, "--expression", "happy", "-o", tmp_path / "out.png")
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error == f"error: `{run}` needs torch, which is not installed"
+    assert "mien[torch]" in hint and ".onnx" in hint
+
+
+def test_the_reader_needs_no_codes_and_the_renderer_no_critic(file: Path) -> None:
+    model = load_portable(file)
+    assert [given.name for given in model.reader.get_inputs()] == ["images"]
+    assert [given.name for given in model.renderer.get_inputs()] == ["images", "codes"]
+    assert [result.name for result in model.renderer.get_outputs()] == ["displacement", "delta"]
+
+
+# --- what is not opened ------------------------------------------------------------------------------------------
+
+
+def test_every_part_of_the_file_is_under_its_hash(file: Path) -> None:
+    content = bytearray(ganmut_onnx())
+    for place in (10, 300, len(content) // 2, len(content) - 5):
+        content[place] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"altered|no model that mien wrote"):
+            load_portable(file)
+        content[place] ^= 1
+    file.write_bytes(content)
+    assert load_portable(file).image_size == 32
+
+
+@pytest.mark.parametrize("length", [0, 20, 5000, -1])
+def test_a_file_that_was_cut_short_is_refused(file: Path, length: int) -> None:
+    file.write_bytes(ganmut_onnx()[:length])
+    with pytest.raises(WeightsError, match=r"cut short|no model that mien wrote") as refusal:
+        load_portable(file)
+    assert "export" in refusal.value.hint
+
+
+def foreign() -> onnx.ModelProto:
+    """Return a model of something else: it adds one."""
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "foreign", [value], [result])
+    return helper.make_model(graph)
+
+
+def test_a_model_of_something_else_is_refused(file: Path) -> None:
+    file.write_bytes(foreign().SerializeToString())
+    with pytest.raises(WeightsError, match="no model that mien wrote"):
+        load_portable(file)
+    with pytest.raises(WeightsError, match=r"is broken: 'mien\.format'"):
+        open_portable(seal(foreign()), "a sealed stranger")
+
+
+def resealed(**changes: str) -> bytes:
+    """Return the model with other facts in its metadata, and a hash that fits."""
+    model = onnx.load_model_from_string(ganmut_onnx())
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    helper.set_model_props(model, facts | {f"mien.{name}": value for name, value in changes.items()})
+    return seal(model)
+
+
+def test_a_file_of_a_newer_mien_asks_for_an_update() -> None:
+    with pytest.raises(WeightsError, match=f"has format {FORMAT + 1}") as refusal:
+        open_portable(resealed(format=str(FORMAT + 1)), "it")
+    assert refusal.value.hint == "update mien"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": "{"}, "is broken"),
+        ({"space": json.dumps({"kind": "sphere"})}, "unknown kind of conditional space `sphere`"),
+        ({"image_size": "large"}, "is broken"),
+    ],
+)
+def test_metadata_that_says_nothing_is_refused(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        open_portable(resealed(**changes), "it")
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.onnx", tmp_path):
+        with pytest.raises(WeightsError, match="cannot read"):
+            load_portable(path)
+
+
+def test_devices_that_onnxruntime_has_not_are_refused(file: Path) -> None:
+    for device in ("mps", "cuda:x", "cpu:1", ""):
+        with pytest.raises(ConfigError, match="has no device"):
+            load_portable(file, device)
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(ConfigError, match="cannot use `cuda`"):
+            load_portable(file, "cuda")
