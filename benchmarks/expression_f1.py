@@ -151,7 +151,8 @@ def main() -> None:
     seen = judge_all(judge, images).argmax(1)
     real = f1_scores(labels, seen, len(BASIC))
     common = {
-        "dataset": prepared.manifest["dataset"],
+        "dataset": "+".join(sorted(set(prepared.sources))),
+        "made_as": prepared.manifest["dataset"],
         "judge_sha256": file_sha256(given.judge),
         "data_hash": prepared.hash,
         "seed": given.seed,

@@ -1,6 +1,6 @@
 """Turn a run into weights that ship: safetensors, and a JSON with command, data, time and measured numbers.
 
-    python scripts/release.py runs/ganmut --data data/fer2013 --name ganmut-fer2013
+    python scripts/release.py runs/first runs/second --data data/fer2013 --name ganmut-fer2013
     python benchmarks/expression_f1.py --data data/fer2013 --judge judge.safetensors
     python scripts/release.py --metrics --name ganmut-fer2013
 
@@ -15,55 +15,68 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mien.exporting import export_onnx
 from mien.prepared import PreparedSet
 from mien.presets import settings_beside
 from mien.pretrained import WEIGHTS, export, training_seconds
 from mien.runs import Run, write_text
 from mien.training import trained_method
 
+#: What a person who looks at the edits sees; printed on the model card.
+LIMITS = [
+    "Surprise on a broad smile: the mouth cannot be opened well by moving it, dark spots appear beside the teeth.",
+    "Fear leaves faint patches of light on the forehead and near the eyes of some faces.",
+    "Faces turned aside come out worse than frontal ones; profiles smear.",
+    "A broad smile that is taken away stays a slight smile.",
+    "Trained on small grey web images that crowds labelled, unbalanced in age, origin and quality.",
+]
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results.jsonl"
 
 
-def command(configuration: dict[str, Any], out: str) -> str:
-    """Return the command that trained a run of this configuration."""
+def command(configuration: dict[str, Any], part: int) -> str:
+    """Return the command that trained a run of this configuration as a part of a chain, counted from 1."""
     preset = configuration["preset"]
     changed = "".join(f" --set {setting}" for setting in settings_beside(preset, configuration))
-    return f"mien train {preset} --data DATA --out {out}{changed}"
+    start = f" --init PART{part - 1}" if part > 1 else ""
+    return f"mien train {preset} --data DATA --out PART{part}{start}{changed}"
 
 
-def part(run: Run, steps: int) -> dict[str, int]:
-    """Return how long a run took up to a step."""
+def facts_of(run: Run) -> dict[str, int]:
+    """Return how long a run took up to its newest checkpoint."""
+    _, steps = trained_method(run)
     batch_size = run.configuration["train_config"]["batch_size"]
     stats = [line for line in run.stats() if line["step"] <= steps]
     return {"steps": steps, "images": steps * batch_size, "seconds": round(training_seconds(stats, batch_size))}
 
 
-def release(run_path: Path, data: Path, name: str, init: Path | None) -> Path:
-    """Export a run under a name, with the facts that only its prepared set and its preset know."""
-    run, prepared = Run.read(run_path), PreparedSet.open(data)
-    if run.configuration["data"]["hash"] != prepared.hash:
-        raise SystemExit(f"{run_path} was trained on another set than {data}")
-    training = [command(run.configuration, "RUN")]
-    parts = [part(run, trained_method(run)[1])]
-    if origin := run.configuration.get("init"):
-        first = f"{command(origin, 'FIRST')}  # to step {origin['step']}"
-        training = [first, f"{training[0]} --init FIRST"]
-        if init is None:
-            raise SystemExit("these weights were fine-tuned: name the run that they started from with --init")
-        parts.insert(0, part(Run.read(init), origin["step"]))
+def release(runs: list[Run], data: Path, name: str, after: str | None) -> Path:
+    """Export the last of a chain of runs under a name, with the facts that only its prepared set and presets know.
+
+    `after` names shipped weights that the chain went on from: their commands and parts come first.
+    """
+    prepared = PreparedSet.open(data)
+    for run in runs:
+        if run.configuration["data"]["hash"] != prepared.hash:
+            raise SystemExit(f"{run.path} was trained on another set than {data}")
     recipe = prepared.manifest["recipe"]
     detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
     options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
+    commands = [f"mien prepare {recipe['dataset']} SOURCE --out DATA --size {recipe['size']}{detector}{options}"]
+    parts: list[dict[str, int]] = []
+    if after is not None:
+        before = json.loads((WEIGHTS / f"{after}.json").read_text(encoding="utf-8"))
+        commands, parts = list(before["commands"]), list(before["parts"])
+    for run in runs:
+        parts.append(facts_of(run))
+        commands.append(command(run.configuration, len(parts)))
     facts = {
-        "commands": [
-            f"mien prepare {recipe['dataset']} SOURCE --out DATA --size {recipe['size']}{detector}{options}",
-            *training,
-        ],
+        "commands": commands,
         "parts": parts,
         "data": {"hash": prepared.hash, "counts": prepared.manifest["counts"]["train"], "recipe": recipe},
         "licence": "Apache-2.0; trained on FER2013, of which no image is part of this file or of the repository",
+        "limits": LIMITS,
     }
-    return export(run, WEIGHTS / f"{name}.safetensors", facts)
+    return export(runs[-1], WEIGHTS / f"{name}.safetensors", facts)
 
 
 def add_metrics(name: str) -> Path:
@@ -82,13 +95,17 @@ def add_metrics(name: str) -> Path:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("runs", type=Path, nargs="*", help="run folders, each of which started from the one before")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--init", type=Path, help="the run that a fine-tuned one started from")
+    parser.add_argument("--after", help="shipped weights that the first of the runs started from")
     parser.add_argument("--name", required=True)
     parser.add_argument("--metrics", action="store_true")
     given = parser.parse_args()
-    print(add_metrics(given.name) if given.metrics else release(given.run, given.data, given.name, given.init))
+    if given.metrics:
+        print(add_metrics(given.name))
+        return
+    print(release([Run.read(path) for path in given.runs], given.data, given.name, given.after))
+    print(export_onnx(given.name, WEIGHTS / f"{given.name}.onnx"))
 
 
 if __name__ == "__main__":

@@ -138,4 +138,6 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
     pins = {canonicalize_name(name): version for name, version in pins.items()}
     extras = project["optional-dependencies"].values()
     for requirement in map(Requirement, [*project["dependencies"], *(line for extra in extras for line in extra)]):
+        if requirement.name == "mien":  # what tests need besides: the other extras
+            continue
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement

@@ -342,7 +342,14 @@ def test_a_run_is_a_model_until_its_checkpoint_is_altered(
     refused("edit", photo, "-e", "sad", "-m", run.path, "-o", out, error="does not match the hash", hint="delete")
     refused("export", run.path, "-o", exported, error="does not match the hash", hint="delete")
     refused("export", photo.parent / "none", "-o", exported, error="is no run folder", hint="mien train")
-    refused("export", run.path, "-o", exported.with_suffix(".pt"), error=".safetensors", hint="NAME.safetensors")
+    refused(
+        "export",
+        run.path,
+        "-o",
+        exported.with_suffix(".pt"),
+        error="cannot export to `pt`",
+        hint="end --out in .safetensors or .onnx",
+    )
 
 
 def test_the_photo_itself_is_not_overwritten(refused: Callable[..., None], model: Path, tmp_path: Path) -> None:

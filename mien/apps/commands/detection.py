@@ -16,7 +16,7 @@ def detect_study(
     device: options.DetectorDevice = "cpu",
     out: options.StudyOut = None,
 ) -> None:
-    """Find out which detector, threshold and padding suit some images, before they are prepared.
+    """Find out which detector and threshold suit some images.
 
     Prints a table: in how many images a face is found, of how many a usable crop comes out, and how fast. `drawn` faces
     have a known truth, so that hits, false positives and the error of the landmarks are told, too. With --out the table,

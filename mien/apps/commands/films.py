@@ -29,10 +29,11 @@ def video(
     mark: options.Marked = True,
     list_faces: options.ListFaces = False,
 ) -> None:
-    """Give the faces of a film another expression, the same all the time or by keyframes.
+    """Give the faces of a film another expression.
 
-    A first pass follows the faces, a second one edits them. Times, sound, shape and colours of the film stay; frames
-    without a face are only encoded again. The film is written whole or not at all.
+    It is the same all the time, or changes by keyframes (`--at`). A first pass follows the faces, a second one edits
+    them. Times, sound, shape and colours of the film stay; frames without a face are only encoded again. The film is
+    written whole or not at all.
 
     Example: mien video holiday.mp4 --expression happy --intensity 0.8 -o happy.mp4
 
@@ -131,7 +132,9 @@ def animate(
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
 ) -> None:
-    """Let a face of a photo walk through its expressions, as an animation that repeats without a seam.
+    """Let a photo's face walk through its expressions.
+
+    The animation repeats without a seam.
 
     Example: mien animate portrait.jpg -o disc.gif
 
@@ -192,10 +195,10 @@ def live(
     detector: options.FaceDetector = "mtcnn",
     threshold: options.Threshold = 0.7,
 ) -> None:
-    """Show a camera with other expressions, on a page that only this machine can see.
+    """Show a camera with other expressions, on a local page.
 
-    The page has the disc to point at and a slider for the intensity. Nothing is recorded, and nothing leaves the machine.
-    Ctrl-C ends it.
+    Only this machine can see the page. It has the disc to point at and a slider for the intensity. Nothing is recorded,
+    and nothing leaves the machine. Ctrl-C ends it.
 
     Example: mien live
 
