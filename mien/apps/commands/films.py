@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mien.apps import given, options
@@ -39,7 +41,6 @@ def video(
 
     Example: mien video talk.mov --at 0:neutral --at 2.5:surprise@0.9 --at 4:neutral --face largest -o talk.mp4
     """
-    from mien.apps.progress import ProgressBar, Rate
     from mien.errors import FilmError
     from mien.films import open_film
 
@@ -61,37 +62,28 @@ def video(
     editor = mien.load(model, detector=detector, threshold=threshold)
     if wanted is not None:
         wanted.check(editor.space)
-    with ProgressBar("finding faces") as bar:
-        rate = Rate("frames")
-        found = find_faces(
-            editor,
-            film,
-            smallest=smallest,
-            read=start != "direct" and not list_faces,
-            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
-        )
+    with _progress("finding faces") as report:
+        read = start != "direct" and not list_faces
+        found = find_faces(editor, film, smallest=smallest, read=read, report=report)
     if out is None or wanted is None:
         _list(found)
         return
-    with ProgressBar("editing") as bar:
-        rate = Rate("frames")
-        done = edit_film(
-            editor,
-            film,
-            out,
-            wanted,
-            faces=face,
-            start=start,
-            profiles=aside,
-            crf=crf,
-            mark=mark,
-            found=found,
-            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
-        )
-    for note in done.notes:
-        say(note)
-    say(f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {wanted}")
+    with _progress("editing") as report:
+        settings: dict[str, Any] = {"faces": face, "start": start, "profiles": aside, "crf": crf, "mark": mark}
+        done = edit_film(editor, film, out, wanted, **settings, found=found, report=report)
+    summary = f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {wanted}"
+    say("\n".join([*done.notes, summary]))
     print(out)
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what takes how many frames are done, of how many, and shows them with their rate and the time left."""
+    from mien.apps.progress import ProgressBar, Rate
+
+    with ProgressBar(title) as bar:
+        rate = Rate("frames")
+        yield lambda done, total: bar.advance(done, total, rate.tell(done, total))
 
 
 def _keyframes(expression: str | None, angle: float | None, intensity: float, at: list[str] | None) -> Any:
@@ -141,7 +133,6 @@ def animate(
     Example: mien animate portrait.jpg --path sweep --expression surprise --seconds 3 -o surprise.webp
     """
     import mien
-    from mien.apps.progress import ProgressBar, Rate
     from mien.editing.edits import parse_start
     from mien.editing.film import check_film_out
     from mien.editing.photo import choose
@@ -166,20 +157,9 @@ def animate(
     chosen = choose(editor.find(picture), face)[0]
     said = f"{path}: {wanted}" if path == "sweep" else f"{path} @ {intensity:g}"
     written = EditMark(condition=said, model=f"{editor.model.name} {editor.model.sha256}") if mark else None
-    with ProgressBar("frames") as bar:
-        rate = Rate("frames")
-        animate_photo(
-            editor,
-            picture,
-            chosen,
-            conditions,
-            out,
-            seconds=seconds,
-            size=size,
-            start=start,
-            mark=written,
-            report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
-        )
+    with _progress("frames") as report:
+        settings: dict[str, Any] = {"seconds": seconds, "size": size, "start": start, "mark": written}
+        animate_photo(editor, picture, chosen, conditions, out, **settings, report=report)
     print(out)
 
 
