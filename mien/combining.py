@@ -106,10 +106,7 @@ class _Image:
     @property
     def person(self) -> tuple[str, str] | None:
         """Who is shown: equal for the same person."""
-        subject = self.parent.subjects[self.index]
-        if not subject:
-            return None
-        return subject, "" if any(letter.isalpha() for letter in subject) else self.parent.sources[self.index]
+        return self.parent.person(self.index)
 
     @property
     def expression(self) -> str | None:

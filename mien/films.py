@@ -1,13 +1,14 @@
 """Films: frames with their times; through PyAV, that is, ffmpeg's libraries (the extra `video`). Writing: film_writing.py.
 
 A frame is uint8 (height, width, 3) RGB, turned upright where the film says how it was held. Frames are counted from 0 in
-the order in which they are shown. A frame that cannot be decoded is left out, so numbers count what can be seen.
+the order in which they are shown. One that cannot be decoded is left out: `read_frames` counts what can be seen, and
+`read_frame`, which datasets with a label for each frame use, what the film holds.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from mien.errors import FilmError
+
+#: Frames ahead from which looking for a key frame is worth while.
+_JUMP = 48
 
 FILM_SUFFIXES = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -39,8 +43,31 @@ def read_frames(path: Path | str) -> Iterator[Frame]:
     with open_film(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        for index, frame in enumerate(decode(container, stream)):
-            yield Frame(index, float(frame.time or 0.0), upright(frame))
+        for number, frame in enumerate(decode(container, stream)):
+            yield Frame(number, float(frame.time or 0.0), upright(frame))
+
+
+def _numbers(path: Path | str) -> dict[int, int]:
+    """Return the number of each frame by its time stamp, from the packets alone: fast, since nothing is decoded.
+
+    So a frame keeps its number where one before it cannot be decoded, or is jumped over. Frames that the film says not to
+    show have none.
+    """
+    with open_film(path) as container:
+        stamps = [packet.pts for packet in packets(container, container.streams.video[0]) if _shown(packet)]
+    return {stamp: number for number, stamp in enumerate(sorted(set(stamps) - {None}))}
+
+
+def _shown(packet: Any) -> bool:
+    return bool(packet.size) and not packet.is_discard
+
+
+def _numbered(frames: Iterable[Any], numbers: dict[int, int], first: int) -> Iterator[Frame]:
+    """Yield PyAV's frames with their numbers; one with an unknown time stamp follows the one before it."""
+    number = first - 1
+    for frame in frames:
+        number = numbers.get(frame.pts, number + 1)
+        yield Frame(number, float(frame.time or 0.0), upright(frame))
 
 
 @contextlib.contextmanager
@@ -98,7 +125,7 @@ def upright(frame: Any) -> np.ndarray:
 def count_frames(path: Path | str) -> int:
     """Return how many frames a film has, by counting its packets: fast, since nothing is decoded."""
     with open_film(path) as container:
-        return sum(1 for packet in container.demux(video=0) if packet.size)
+        return sum(_shown(packet) for packet in packets(container, container.streams.video[0]))
 
 
 class _Cursor:
@@ -106,35 +133,58 @@ class _Cursor:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._frames = read_frames(path)
         self.next = 0
+        self._numbers = _numbers(path)
+        self._stamps = list(self._numbers)
+        self._opened = contextlib.ExitStack()
+        self._container = self._opened.enter_context(open_film(path))
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self._frames = _numbered(decode(self._container, self._stream), self._numbers, 0)
 
     def read(self, index: int) -> np.ndarray | None:
+        """Return a frame that comes after those that were read before; None where it is missing."""
+        if index - self.next > _JUMP and index < len(self._stamps):
+            self._jump(index)
         for frame in self._frames:
             self.next = frame.index + 1
             if frame.index == index:
                 return frame.pixels
+            if frame.index > index:  # it cannot be decoded
+                return None
         return None
 
+    def _jump(self, index: int) -> None:
+        """Go to the last key frame before a frame, from which the decoder can go on, unless that lies behind."""
+        import av.error
+
+        with contextlib.suppress(av.error.FFmpegError):  # a film that cannot be searched is read on from where it is
+            self._container.seek(self._stamps[index], stream=self._stream)
+            self._frames = _numbered(decode(self._container, self._stream), self._numbers, self.next)
+
     def close(self) -> None:
-        self._frames.close()  # type: ignore[attr-defined]
+        self._opened.close()
 
 
 _cursor: _Cursor | None = None
 
 
 def read_frame(path: Path | str, index: int) -> np.ndarray:
-    """Return one frame, uint8 (height, width, 3) RGB; fast for rising numbers of one film, else it starts anew.
+    """Return one frame, uint8 (height, width, 3) RGB; fast for rising numbers of one film.
 
-    Each process keeps the film that it read last open. Raises `FilmError` where the film has no such frame.
+    Far ahead it jumps to the nearest key frame, backwards it starts anew. Each process keeps the film that it read last
+    open. Raises `FilmError` where the film has no such frame, or it cannot be decoded.
     """
     global _cursor
     path = Path(path)
     if _cursor is None or _cursor.path != path or _cursor.next > index:
         if _cursor is not None:
             _cursor.close()
+        _cursor = None
         _cursor = _Cursor(path)
     pixels = _cursor.read(index)
     if pixels is None:
-        raise FilmError(f"`{path}` has no frame {index}", hint="the film may be broken off")
+        raise FilmError(
+            f"`{path}` has no frame {index} that can be decoded", hint="the film may be damaged or broken off"
+        )
     return pixels

@@ -121,17 +121,17 @@ def inspect(
         for label, name in enumerate(VOCABULARY)
         if (known & (prepared.labels == label)).any()
     }
-    sides: dict[str, set[str]] = {}
-    for subject, split in zip(prepared.subjects, prepared.splits.tolist(), strict=True):
-        if subject:
-            sides.setdefault(subject, set()).add(split)
+    sides: dict[tuple[str, str], set[str]] = {}
+    for index, split in enumerate(prepared.splits.tolist()):
+        if person := prepared.person(index):
+            sides.setdefault(person, set()).add(split)
     return Inspection(
         prepared=prepared,
         counts=counts,
         intensity=intensity,
         rejected=Counter(_kind_of(reason) for _, reason in prepared.rejected()).most_common(),
         subjects=len(sides),
-        subjects_in_several_splits=sorted(subject for subject, splits in sides.items() if len(splits) > 1),
+        subjects_in_several_splits=sorted({subject for (subject, _), splits in sides.items() if len(splits) > 1}),
         duplicates=find_duplicates([prepared], near=near, report=report),
         near=near,
     )
@@ -145,6 +145,9 @@ def check_report_folder(out: Path, prepared: PreparedSet) -> None:
         raise DataError(f"`{out}` is a file", hint="give a folder for the report")
     if out.is_dir() and any(out.iterdir()) and not (out / _REPORT).exists():
         raise DataError(f"`{out}` is not empty and holds no report", hint="give a new or an empty folder")
+    earlier = read_json(out / _REPORT)
+    if earlier is not None and not (isinstance(earlier, dict) and earlier.get("format") == _FORMAT):
+        raise DataError(f"`{out / _REPORT}` is of another kind", hint="give a new or an empty folder")
 
 
 def write_report(inspection: Inspection, out: Path | str) -> None:
@@ -155,8 +158,6 @@ def write_report(inspection: Inspection, out: Path | str) -> None:
     out, prepared = Path(out), inspection.prepared
     check_report_folder(out, prepared)
     out.mkdir(parents=True, exist_ok=True)
-    if (read_json(out / _REPORT) or {}).get("format", _FORMAT) != _FORMAT:
-        raise DataError(f"`{out / _REPORT}` is of another kind", hint="give a new or an empty folder")
     for earlier in out.glob("faces-*.png"):  # of expressions that there may be no more
         earlier.unlink()
     write_json(out / _REPORT, inspection.to_json())

@@ -163,3 +163,14 @@ def test_the_files_are_written_whole(tmp_path: Path) -> None:
     assert content["findings"][0]["false_positives"] == 0.125
     assert "| mtcnn " in paths[1].read_text()
     assert Image.open(paths[2]).size == (900, 560)
+    assert write_study(tmp_path / "new" / "study", findings, {"data": "others"}) == paths
+    assert json.loads(paths[0].read_text())["data"] == "others"
+
+
+@pytest.mark.parametrize(("name", "text"), [("study.md", "years of work"), ("study.json", "[1]")])
+def test_a_study_goes_over_no_other_things(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="no earlier study"):
+        write_study(tmp_path, [made_up("mtcnn", 0.5, 0.5)], {})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == text

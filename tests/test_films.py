@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from films_made import COLOURS, scene, write_film
@@ -81,3 +82,45 @@ def test_sound_alone_is_no_film(tmp_path: Path) -> None:
         out.mux(track.encode(None))
     with pytest.raises(FilmError, match="holds no pictures"):
         list(read_frames(tmp_path / "sound.mp4"))
+
+
+def write_grey_film(path: Path, codec: str, count: int, **options: str) -> None:
+    """Write a film whose frame i has the grey level 2 i (modulo 240), so that a picture tells its number."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for index in range(count):
+            pixels = np.full((48, 64, 3), 2 * index % 240, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def test_frames_after_a_damaged_one_keep_their_numbers(tmp_path: Path) -> None:
+    film = tmp_path / "damaged.avi"
+    write_grey_film(film, "mjpeg", 30)
+    with av.open(str(film)) as container:
+        damaged = [packet for packet in container.demux(video=0) if packet.size][12]
+        place, length = damaged.pos, damaged.size
+    data = bytearray(film.read_bytes())
+    start = data.index(b"\xff\xd8", place)  # the picture begins after the chunk's head
+    data[start : start + length] = bytes(length)
+    film.write_bytes(data)
+    assert count_frames(film) == 30 and len(list(read_frames(film))) == 29
+    for index in (3, 11, 13, 20, 29):
+        assert abs(int(read_frame(film, index).mean()) - 2 * index) <= 3, index
+    with pytest.raises(FilmError, match="no frame 12 that can be decoded"):
+        read_frame(film, 12)
+
+
+def test_a_jump_ahead_gives_the_frame_that_reading_through_gives(tmp_path: Path) -> None:
+    film = tmp_path / "long.mp4"
+    write_grey_film(film, "libx264", 200, g="12", bf="2")
+    through = [frame.pixels for frame in read_frames(film)]
+    other = tmp_path / "other.mp4"
+    write_grey_film(other, "libx264", 2)
+    for index in (150, 199, 60, 110, 0):
+        read_frame(other, 0)  # so that the film is opened anew
+        assert np.array_equal(read_frame(film, index), through[index]), index
+    for index in (5, 70, 75, 180):  # in one go, with two jumps
+        assert np.array_equal(read_frame(film, index), through[index]), index

@@ -99,13 +99,29 @@ def test_a_report_goes_over_no_other_things(leaky: PreparedSet, tmp_path: Path) 
     (tmp_path / "file").write_text("a file")
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "report.json").write_text('{"format": "something else"}')
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "report.json").write_text("[1]")
     for out, error in (
         (tmp_path / "full", "not empty"),
         (tmp_path / "file", "is a file"),
         (tmp_path / "foreign", "another kind"),
+        (tmp_path / "list", "another kind"),
         (leaky.path, "lies in the prepared set"),
         (leaky.path / "report", "lies in the prepared set"),
     ):
         with pytest.raises(DataError, match=error):
             write_report(inspection, out)
-    assert len(list(tmp_path.rglob("*"))) == 5
+    assert len(list(tmp_path.rglob("*"))) == 7
+
+
+def test_a_number_is_one_person_within_a_source(tmp_path: Path) -> None:
+    rows = [
+        sample("a", photograph(0), "train", source="x", subject="12"),
+        sample("b", photograph(1), "test", source="y", subject="12"),
+    ]
+    clean = inspect(prepare(rows, tmp_path / "numbers", dataset="test", size=48), near=False)
+    assert (clean.subjects, clean.subjects_in_several_splits) == (2, [])
+    rows.append(sample("c", photograph(2), "test", source="x", subject="12"))
+    assert inspect(
+        prepare(rows, tmp_path / "leak", dataset="test", size=48), near=False
+    ).subjects_in_several_splits == ["12"]

@@ -262,6 +262,16 @@ def test_open_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"version {VERSION + 1}, not .* version {VERSION}") as caught:
         PreparedSet.open(tmp_path / "set")
     assert "mien prepare" in caught.value.hint
+    manifest.write_text(f'{{"format": "mien prepared set", "version": {VERSION}}}')
+    with pytest.raises(DataError, match=r"manifest\.json"):
+        PreparedSet.open(tmp_path / "set")
+    samples = made.path / "shard-00000.samples.csv"
+    lines = samples.read_text()
+    manifest.write_text(text)
+    samples.write_text(lines.replace(",train,", ",trai,x", 1))
+    with pytest.raises(DataError, match=r"samples\.csv"):
+        PreparedSet.open(tmp_path / "set")
+    samples.write_text(lines)
     manifest.write_text(text[:50])
     with pytest.raises(DataError, match="cannot be read"):
         PreparedSet.open(tmp_path / "set")

@@ -8,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from mien.errors import RunError, WeightsError
 from mien.methods.ganmut import GANmutConfig
+from mien.portable import load_portable
 from mien.prepared import PreparedSet
 from mien.pretrained import export, load_model, shipped, training_seconds
 from mien.runs import Run, file_sha256, read_tensors, write_tensors
+from mien.shipped import DEFAULT, WEIGHTS
 from mien.spaces import Condition, DiscSpace, space_from_json
 from mien.training import TrainConfig, train, trained_method
 
@@ -200,3 +203,12 @@ def test_without_an_average_the_generator_is_shipped_as_it_is(
     assert latest is not None
     method, _ = trained_method(run)
     assert all(torch.equal(tensor, latest[1][f"method.{name}"]) for name, tensor in method.state_dict().items())
+
+
+def test_the_twin_without_torch_holds_the_weights_that_ship() -> None:
+    twin, shipped_model = load_portable(WEIGHTS / f"{DEFAULT}.onnx"), load_model(DEFAULT)
+    assert twin.sha256 == shipped_model.sha256 and twin.space == shipped_model.space
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 1, 52, 52)).astype(np.float32)
+    code = np.array([[0.5, -0.5]], np.float32)
+    for ours, theirs in zip(twin.render(image, code), shipped_model.render(image, code), strict=True):
+        assert np.abs(ours - theirs).max() < 1e-4

@@ -304,7 +304,7 @@ def _read_frames(
         key, text = f"{video.split}/{video.name}/{number:05d}", lines[number - 1]
         if text == _NO_LABEL:
             unlabelled += 1
-        elif not (text.isascii() and text.isdecimal() and int(text) < len(words)):
+        elif not (text.isascii() and text.isdecimal() and float(text) < len(words)):
             yield Rejected(key, f"label `{text[:20]}` is not one of -1 to {len(words) - 1}")
         elif (expression := words[int(text)]) is None:
             others += 1

@@ -99,8 +99,8 @@ def _labelled(sample: Sample, label: Any, votes: Sequence[float] | None, labels:
     """Give a sample its expression and shares, or say why it has none; `label` is FER2013's integer as it was found."""
     try:
         number = int(label)
-    except (TypeError, ValueError):
-        return Rejected(sample.key, f"label `{label}` is not a number")
+    except (TypeError, ValueError, OverflowError):  # of words, of `nan`, of infinity
+        return Rejected(sample.key, f"label `{str(label)[:20]}` is not a number")
     if not 0 <= number < len(FER2013_ORDER):
         return Rejected(sample.key, f"label {number} is not one of 0 to {len(FER2013_ORDER) - 1}")
     expression = FER2013_ORDER[number]

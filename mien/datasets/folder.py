@@ -128,7 +128,11 @@ def read_images(images: list[ImageFile], name: str) -> Iterator[Row]:
 
 def read_file(path: Path) -> np.ndarray:
     """Decode an image file; one that is missing is an `ImageError` like one that is broken."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise ImageError(f"cannot read `{path}`: {error.strerror}") from None
+    if not there:
         raise ImageError(f"no such file: `{path}`")
     return read_image(path)
 
@@ -192,10 +196,10 @@ def _parse_label(word: str) -> str:
             return parse_expression(word)
         except ConditionError as error:
             raise DataError(str(error)) from None
-    number = int(word)
-    expression = AFFECTNET_ORDER[number] if number < len(AFFECTNET_ORDER) else None
+    # As a float, since int() refuses numbers of thousands of digits.
+    expression = AFFECTNET_ORDER[int(word)] if float(word) < len(AFFECTNET_ORDER) else None
     if expression is None:
-        raise DataError(f"AffectNet's label {number} is no expression")
+        raise DataError(f"AffectNet's label {word.strip()[:20]} is no expression")
     return expression
 
 

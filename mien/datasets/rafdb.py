@@ -114,11 +114,11 @@ def _rows(list_name: str, lines: list[Line], folder: Path, boxes: Path, images: 
             continue
         stem, label = Path(words[0]).stem, words[1]
         split = split_of(stem)
-        known = label.isascii() and label.isdecimal() and 0 < int(label) < len(RAFDB_ORDER)
+        known = label.isascii() and label.isdecimal() and 0 < float(label) < len(RAFDB_ORDER)
         if split is None:
             yield Rejected(stem, f"`{words[0]}` begins with neither `train` nor `test`")
         elif not known:
-            yield Rejected(stem, f"label {label} is not one of 1 to {len(RAFDB_ORDER) - 1}")
+            yield Rejected(stem, f"label {label[:20]} is not one of 1 to {len(RAFDB_ORDER) - 1}")
         else:
             expression = RAFDB_ORDER[int(label)]
             if images == "aligned":

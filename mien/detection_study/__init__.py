@@ -11,8 +11,9 @@ report.py    findings -> table, picture, JSON
 
 from mien.detection_study.images import DRAWN, StudyImage, drawn_scene, study_images
 from mien.detection_study.measure import Finding, overlap, study
-from mien.detection_study.report import figure, table, write_study
+from mien.detection_study.report import check_study_folder, figure, table, write_study
 
 __all__ = [
-    "DRAWN", "Finding", "StudyImage", "drawn_scene", "figure", "overlap", "study", "study_images", "table", "write_study",
+    "DRAWN", "Finding", "StudyImage", "check_study_folder", "drawn_scene", "figure", "overlap", "study", "study_images",
+    "table", "write_study",
 ]  # fmt: skip

@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.detection_study.measure import Finding
+from mien.errors import DataError
 
 _PAPER, _INK, _QUIET, _FAINT = (255, 255, 255), (40, 40, 46), (120, 120, 128), (232, 232, 236)
+_FILES = ("study.json", "study.md", "study.png")
 #: Told apart also by people who do not see red and green.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
 _WIDTH, _HEIGHT = 900, 560
@@ -50,11 +52,29 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join([rows[0], rule, *rows[1:]])
 
 
+def check_study_folder(out: Path) -> None:
+    """Raise `DataError` where a study would go over files that are none of an earlier study."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"`{out}` is a file", hint="give a folder for the study")
+    there = [name for name in _FILES if (out / name).exists()]
+    if not there:
+        return
+    try:
+        earlier = json.loads((out / "study.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = None
+    if not (isinstance(earlier, dict) and "findings" in earlier):
+        raise DataError(f"`{out / there[0]}` is there and of no earlier study", hint="give another folder")
+
+
 def write_study(out: Path, findings: Sequence[Finding], facts: dict[str, object]) -> list[Path]:
     """Write study.json, study.md and study.png into a folder, each whole or not at all; return their paths.
 
+    Goes over an earlier study; raises `DataError` where files of these names are something else.
+
     `facts` are what the numbers need to be understood: the data, the unreadable images, the machine.
     """
+    check_study_folder(out)
     content = json.dumps({**facts, "findings": [asdict(finding) for finding in findings]}, indent=2, default=str)
     words = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     picture = io.BytesIO()

@@ -112,20 +112,29 @@ def plan_outputs(photos: Sequence[tuple[Path, Path]], folder: Path) -> list[tupl
     """Return each photo with the file that its result goes to, below `folder`.
 
     Formats that are not written (TIFF, GIF, ...) become PNG: `old.tif` becomes `old.tif.png`. Raises `ImageError` where two
-    photos would go to one file, or a result would replace a photo.
+    photos would go to one file, or a result would replace any of the photos.
     """
     plan, taken = [], dict[Path, Path]()
+    originals = {_file_id(photo): photo for photo, _ in photos if photo.exists()}
     for photo, name in photos:
         out = folder / name
         if out.suffix.lower() not in WRITABLE_SUFFIXES:
             out = out.with_name(f"{out.name}.png")
         if out in taken:
             raise ImageError(f"`{taken[out]}` and `{photo}` would both become `{out}`", hint="edit them apart")
-        if out.exists() and photo.exists() and out.samefile(photo):
-            raise ImageError(f"`{out}` is the photo itself", hint="give another folder, so that the originals stay")
+        original = originals.get(_file_id(out)) if out.exists() else None
+        if original is not None:
+            which = "the photo itself" if original == photo else "itself one of the photos"
+            raise ImageError(f"`{out}` is {which}", hint="give another folder, so that the originals stay")
         taken[out] = photo
         plan.append((photo, out))
     return plan
+
+
+def _file_id(path: Path) -> tuple[int, int]:
+    """Return what is the same for all names of one file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def edit_photos(
@@ -161,6 +170,9 @@ def edit_photos(
             return tuple(chosen), None
         except MienError as error:
             return (), error
+        except OSError as error:  # a file stands where a folder should be, a name is too long, ...
+            reason = error.strerror or str(error)
+            return (), ImageError(f"cannot write `{out}`: {reason}", hint="check folder, name and free space")
 
     for group in _groups(plan):
         begun = time.perf_counter()

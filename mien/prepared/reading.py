@@ -50,14 +50,21 @@ class PreparedSet:
         """
         path = Path(path)
         manifest = _read_manifest(path)
-        shards = [shard_from_json(shard) for shard in manifest["shards"]]
+        try:
+            shards = [shard_from_json(shard) for shard in manifest["shards"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, MANIFEST) from error
         for name, expected in (pair for shard in shards for pair in shard.bytes.items()):
             if not (path / name).is_file() or (path / name).stat().st_size != expected:
                 raise _damaged(path, name)
+        try:
+            columns = read_columns(path, shards)
+        except (ValueError, KeyError) as error:  # of the right size, and edited by hand
+            raise _damaged(path, "shard-*.samples.csv") from error
         return cls(
             path=path,
             manifest=manifest,
-            **read_columns(path, shards),
+            **columns,
             _arrays=tuple(map_images(path, shard) for shard in shards),
             _starts=np.cumsum([0, *(shard.count for shard in shards)]),
         )
@@ -88,6 +95,13 @@ class PreparedSet:
     def expressions(self) -> tuple[str, ...]:
         """Names of the expressions that occur, in the vocabulary's order."""
         return tuple(name for index, name in enumerate(VOCABULARY) if (self.labels == index).any())
+
+    def person(self, index: int) -> tuple[str, str] | None:
+        """Return who is shown, equal for the same person; names without a letter, `12`, mean one only in one source."""
+        subject = self.subjects[index]
+        if not subject:
+            return None
+        return subject, "" if any(letter.isalpha() for letter in subject) else self.sources[index]
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return images by index, in that order: uint8, (len(indices), size, size, channels)."""

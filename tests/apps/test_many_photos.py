@@ -68,6 +68,27 @@ def test_json_says_what_became_of_each(mien: Callable[..., Any], model: Path, al
     assert bad["out"] is None and "not a picture" in bad["error"] and bad["hint"] and bad["faces"] == []
 
 
+def test_json_says_why_a_single_photo_was_not_edited(
+    mien: Callable[..., Any], model: Path, album: Path, tmp_path: Path
+) -> None:
+    for name, why in (("broken.jpg", "not a picture"), ("empty.png", "no face found"), ("gone.jpg", "cannot read")):
+        said = edit(mien, model, album / name, "-o", tmp_path / "out.png", "--json")
+        told = json.loads(said.out)
+        assert said.code == 2 and why in said.err and why in told["error"] and told["hint"] and told["out"] is None
+
+
+def test_a_result_that_cannot_be_written_costs_only_itself(
+    mien: Callable[..., Any], model: Path, album: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "below").write_text("a file where a folder should be")
+    said = edit(mien, model, album, "-o", out)
+    assert said.code == 1 and said.out.splitlines() == [str(out / "a.png")]
+    assert f"b.tif: not edited: cannot write `{out / 'below' / 'b.tif.png'}`" in said.err
+    assert (out / "below").read_text() == "a file where a folder should be"
+
+
 def test_a_pattern_stands_for_its_files(mien: Callable[..., Any], model: Path, album: Path, tmp_path: Path) -> None:
     said = edit(mien, model, f"{album}/**/*.tif", "-o", tmp_path / "out")
     assert said.code == 0 and said.out.splitlines() == [str(tmp_path / "out" / "b.tif.png")]
@@ -85,6 +106,9 @@ def test_what_would_lose_a_photo_is_refused_before_any_work(
     Image.new("RGB", (9, 9)).save(album / "below" / "a.png")
     twice = (album / "a.png", album / "below" / "a.png")
     attempt(*twice, "-o", tmp_path / "out", error="would both become", hint="edit them apart")
+    before = (album / "below" / "a.png").read_bytes()  # another photo, of the name that the result of a.png has there
+    attempt(album, "-o", album / "below", error="is itself one of the photos", hint="give another folder")
+    assert (album / "below" / "a.png").read_bytes() == before
     attempt(album / "a.png", "-o", tmp_path / "x.png", "--from", "there", error="start from `there`", hint="auto")
     attempt(album / "a.png", "-o", tmp_path / "x.png", "--profiles", "maybe", error="`maybe`", hint="`skip` or `edit`")
 

@@ -126,6 +126,16 @@ def test_lines_and_frames_differ(tmp_path: Path, lines: int, kept: list[int], re
     assert rejected(rows) == refused
 
 
+def test_a_number_without_end_costs_its_frame(tmp_path: Path) -> None:
+    annotate(tmp_path, "v", [4, int("9" * 4000), 4])
+    path = next(tmp_path.rglob("v.txt"))
+    path.write_text(path.read_text().replace("9" * 4000, "9" * 5000))
+    film_of(tmp_path, "v.mp4", [4] * 3)
+    rows = list(affwild2.read(tmp_path))
+    assert len(samples(rows)) == 2
+    assert [reason[:8] for reason in rejected(rows).values()] == ["label `9"]
+
+
 def sides_of_a_film(root: Path, film: str) -> None:
     """Write a film of two people: a happy one on the left, a sad one on the right."""
     frame = np.concatenate([face("happy", 1), face("sad", 2)], axis=1)

@@ -126,6 +126,15 @@ def test_list_rows_that_say_too_little(tmp_path: Path) -> None:
     ]
 
 
+def test_names_and_labels_of_any_length_cost_their_row(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(f"path,expression,split\n{'a' * 300}.png,happy,val\nb.png,{'9' * 5000},val\n")
+    long, number = read(tmp_path)
+    assert isinstance(long, Sample)
+    with pytest.raises(ImageError, match="cannot read"):
+        long.read()
+    assert number == Rejected("b.png", f"AffectNet's label {'9' * 20} is no expression")
+
+
 def test_subjects_stay_on_one_side(tmp_path: Path) -> None:
     lines = [f"{i}.png,happy,person {i % 50}" for i in range(500)]
     (tmp_path / "list.csv").write_text("\n".join(["path,expression,subject", *lines]))

@@ -98,7 +98,10 @@ def test_lines_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "EmoLabel" / "list_patition_label.txt"
     good = [f"train_{i:05d}.jpg 4" for i in range(10, 40)]
     path.write_text(
-        path.read_text() + "\n\ntrain_00005.jpg\ntrain_00006.jpg 4 4\ntrain_00007.jpg x\n" + "\n".join(good)
+        path.read_text()
+        + "\n\ntrain_00005.jpg\ntrain_00006.jpg 4 4\ntrain_00007.jpg x\n"
+        + f"train_00008.jpg {'9' * 5000}\n"
+        + "\n".join(good)
     )
     rows = list(rafdb.read(tmp_path))
     assert rejected(rows) == {
@@ -108,6 +111,7 @@ def test_lines_that_cannot_be_used(tmp_path: Path) -> None:
         "list_patition_label.txt:7": "`train_00005.jpg` is not `train_00001.jpg 5`",
         "list_patition_label.txt:8": "`train_00006.jpg 4 4` is not `train_00001.jpg 5`",
         "train_00007": "label x is not one of 1 to 7",
+        "train_00008": f"label {'9' * 20} is not one of 1 to 7",
     }
     assert len(samples(rows)) == 31
     with pytest.raises(ImageError, match="no such file"):

@@ -26,13 +26,15 @@ def detect_study(
     """
     from mien.apps.progress import ProgressBar
     from mien.datasets.sample import FACES
-    from mien.detection_study import DRAWN, study, study_images, table, write_study
+    from mien.detection_study import DRAWN, check_study_folder, study, study_images, table, write_study
     from mien.errors import ConfigError
     from mien.runs import describe_machine
 
     images = study_images(data, limit)
     if face is not None and face not in FACES:
         raise ConfigError(f"face `{face}` is unknown", hint=f"give `{'`, `'.join(FACES)}`")
+    if out is not None:
+        check_study_folder(out)
     face = face or ("largest" if data == DRAWN else "cut")
     thresholds = given.numbers(threshold, "--threshold")
     paddings = given.numbers(padding, "--padding") if padding else [None]

@@ -58,18 +58,18 @@ def edit(
         if out.suffix.lower() in output.PICTURES or out.is_file():
             raise ImageError(f"`{out}` is one picture for {len(found)} photos", hint="give a folder as --out")
         plan = plan_outputs(found, out)
-    if one:
+    if one and not as_json:
         mien.read_photo(plan[0][0])  # the model takes seconds, since torch comes with it: say first what is wrong
     editor = mien.load(model, detector=detector, threshold=threshold)
     editor.space.code(condition)  # refuse what the model cannot express before the slow part
     outcomes = []
     for outcome in edit_photos(editor, plan, condition, faces=face, start=start, profiles=aside, mark=mark):
-        if one and outcome.error is not None:
-            raise outcome.error
         outcomes.append(outcome)
         if as_json:
             print(json.dumps({**outcome.to_json(), "condition": str(condition)}), flush=True)
-        elif outcome.error is None:
+        if one and outcome.error is not None:
+            raise outcome.error
+        if outcome.error is None and not as_json:
             print(outcome.out, flush=True)
         say(_told(outcome, condition, one))
     if not one:
