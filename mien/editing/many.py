@@ -171,8 +171,8 @@ def edit_photos(
         except MienError as error:
             return (), error
         except OSError as error:  # a file stands where a folder should be, a name is too long, ...
-            reason = error.strerror or str(error)
-            return (), ImageError(f"cannot write `{out}`: {reason}", hint="check folder, name and free space")
+            reason, place = error.strerror or str(error), error.filename or out
+            return (), ImageError(f"cannot write `{place}`: {reason}", hint="check path, permissions and free space")
 
     for group in _groups(plan):
         begun = time.perf_counter()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,18 +154,23 @@ class MTCNN:
         for index, image in enumerate(images):
             groups.setdefault(image.shape, []).append(index)
         found: list[list[Detection]] = [[] for _ in images]
+        chunks: list[tuple[list[int], tuple[int, int]]] = []
         for shape, members in groups.items():
             shrink = min(1.0, self.longest_side / max(shape[:2]))
             size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
             pixels_at_once = _PIXELS_AT_ONCE.get(self.device.type, _PIXELS_AT_ONCE["else"])
             at_once = max(1, pixels_at_once // (size[0] * size[1]))
-            for start in range(0, len(members), at_once):
-                chunk = members[start : start + at_once]
-                stack = np.stack([resize(images[i], size) for i in chunk])
-                unit = np.array([shape[1] / size[1], shape[0] / size[0]])
-                smallest = max(float(WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
-                for index, faces in zip(chunk, self._detect_stack(stack, smallest, unit), strict=True):
-                    found[index] = faces
+            chunks += [(members[start : start + at_once], size) for start in range(0, len(members), at_once)]
+
+        def search(chunk: list[int], size: tuple[int, int]) -> None:
+            height, width = images[chunk[0]].shape[:2]
+            stack = np.stack([resize(images[i], size) for i in chunk])
+            unit = np.array([width / size[1], height / size[0]])
+            smallest = max(float(WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
+            for index, faces in zip(chunk, self._detect_stack(stack, smallest, unit), strict=True):
+                found[index] = faces
+
+        _for_each(search, chunks, torch.get_num_threads() if self.device.type == "cpu" else 1)
         return found
 
     @torch.inference_mode()
@@ -281,6 +287,19 @@ class _Integral:
         index = np.minimum(positions.astype(np.int64), length - 1)
         device = self._sums.device
         return torch.from_numpy(index).to(device), torch.from_numpy(positions - index).to(device)
+
+
+def _for_each(work: Callable[..., None], chunks: Sequence[tuple[Any, ...]], threads: int) -> None:
+    """Do work on all chunks; several at once, each on one thread, which is faster than threads inside layers so small."""
+    if threads == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            work(*chunk)
+        return
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(work, *zip(*chunks, strict=True)))
+    finally:
+        torch.set_num_threads(threads)  # some of PyTorch's libraries have one setting for all threads
 
 
 def _in_chunks(

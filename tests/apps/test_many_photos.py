@@ -85,7 +85,7 @@ def test_a_result_that_cannot_be_written_costs_only_itself(
     (out / "below").write_text("a file where a folder should be")
     said = edit(mien, model, album, "-o", out)
     assert said.code == 1 and said.out.splitlines() == [str(out / "a.png")]
-    assert f"b.tif: not edited: cannot write `{out / 'below' / 'b.tif.png'}`" in said.err
+    assert f"b.tif: not edited: cannot write `{out / 'below'}`" in said.err
     assert (out / "below").read_text() == "a file where a folder should be"
 
 
