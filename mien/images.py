@@ -33,6 +33,9 @@ MAX_PIXELS = 170_000_000
 #: Decoders that may see a file; others (EPS starts Ghostscript) are no business of a photo editor.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "MPO")
 
+#: Formats whose further pictures are frames of an animation, and not other sizes or pages.
+_ANIMATED = ("GIF", "PNG", "WEBP")
+
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 #: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
 WRITABLE_SUFFIXES = tuple(_SUFFIXES)
@@ -60,6 +63,8 @@ class Photo:
     """XMP packet."""
     path: Path | None = None
     """Where the photo was read; None for bytes and streams."""
+    frames: int = 1
+    """How many pictures an animation has, of which this is the first."""
 
 
 def read_image(source: str | Path | bytes | BinaryIO) -> np.ndarray:
@@ -83,7 +88,9 @@ def read_photo(source: str | Path | bytes | BinaryIO) -> Photo:
     name = f"`{source}`" if isinstance(source, (str, Path)) else "the picture"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's: corrupt EXIF costs only itself, and size has our own limit
-        image, exif = _upright(_decode(source, name))
+        decoded = _decode(source, name)
+        frames = getattr(decoded, "n_frames", 1) if decoded.format in _ANIMATED else 1
+        image, exif = _upright(decoded)
     icc_profile = image.info.get("icc_profile")
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     alpha = None
@@ -98,6 +105,7 @@ def read_photo(source: str | Path | bytes | BinaryIO) -> Photo:
         exif=exif,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp,
         path=Path(source) if isinstance(source, (str, Path)) else None,
+        frames=frames,
     )
 
 

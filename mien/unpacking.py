@@ -29,12 +29,13 @@ from mien.datasets.sample import TRAIN
 from mien.errors import ConfigError, DataError
 from mien.expressions import AFFECTNET_ORDER, VOCABULARY
 from mien.prepared import PreparedSet
+from mien.prepared.lock import FolderLock
 from mien.shards import SHARE_COLUMNS, read_json, write_csv, write_file, write_json
 
 #: The forms in which a set can be unpacked.
 FORMATS = ("folders", "ganmut")
 
-_SCAFFOLD = "unpacking.json"
+_SCAFFOLD, _LOCK = "unpacking.json", "unpacking.lock"
 _BATCH = 256
 #: File names may have 255 bytes almost everywhere; what is longer loses its beginning.
 _LONGEST_NAME = 80
@@ -57,6 +58,17 @@ def unpack(
     if not len(chosen):
         raise DataError(f"no image of `{prepared.path}` has a label", hint="only images with a label can be unpacked")
     _begin(prepared, out, form)
+    with FolderLock(out / _LOCK):
+        _write_all(prepared, out, form, chosen, report)
+    return len(chosen)
+
+
+def _write_all(
+    prepared: PreparedSet, out: Path, form: str, chosen: np.ndarray, report: Callable[[int, int], object] | None
+) -> None:
+    """Write the images that are missing, then the lists; what marks the folder as unfinished goes last."""
+    for leftover in out.rglob("*.partial"):  # of a run that was killed while it wrote
+        leftover.unlink()
     paths = [_path(prepared, index, form) for index in chosen.tolist()]
     for folder in sorted({(out / path).parent for path in paths}):
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,8 +86,8 @@ def unpack(
         write_csv(out / "samples.csv", _LIST_COLUMNS, lines)
     else:
         _write_lists(prepared, out, chosen, paths)
-    (out / _SCAFFOLD).unlink()
-    return len(chosen)
+    (out / _LOCK).unlink(missing_ok=True)
+    (out / _SCAFFOLD).unlink(missing_ok=True)
 
 
 def _begin(prepared: PreparedSet, out: Path, form: str) -> None:
@@ -91,8 +103,6 @@ def _begin(prepared: PreparedSet, out: Path, form: str) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / _SCAFFOLD, task)
-    for leftover in out.rglob("*.partial"):  # of a run that was killed while it wrote
-        leftover.unlink()
 
 
 def _path(prepared: PreparedSet, index: int, form: str) -> str:

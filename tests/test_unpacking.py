@@ -15,6 +15,7 @@ from mien.datasets import folder
 from mien.errors import ConfigError, DataError
 from mien.expressions import VOCABULARY
 from mien.prepared import PreparedSet, prepare
+from mien.prepared.lock import FolderLock
 from mien.unpacking import FORMATS, unpack
 
 KEYS = ("train/a.png", 'odd, "key"\n/ü b?.jpg', "x" * 300, "..", "same", "film.mp4/frame 12", "film.mp4/frame-12")
@@ -137,3 +138,16 @@ def test_what_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
             unpack(given, tmp_path / out, form)
         assert caught.value.hint
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_at_once_are_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+    prepared = make(tmp_path / "set")
+    out = tmp_path / "out"
+    unpacking._begin(prepared, out, "folders")
+    with FolderLock(out / "unpacking.lock"):
+        (out / "half.png.partial").write_bytes(b"being written")
+        with pytest.raises(DataError, match="another run is writing"):
+            unpack(prepared, out)
+        assert (out / "half.png.partial").exists()
+    assert unpack(prepared, out) == 7
+    assert sorted(path.name for path in out.iterdir()) == ["samples.csv", "test", "train", "validation"]

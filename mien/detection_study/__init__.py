@@ -1,6 +1,6 @@
 """How many faces which detector finds at which threshold: the study that precedes the preparation of a dataset.
 
-Seed experiments on cropped datasets stand and fall with the detector's threshold: a strict one loses most faces, a loose
+Experiments on datasets of cropped faces (Surani, arXiv 2406.11079) stand and fall with the detector's threshold: a strict one loses most faces, a loose
 one takes ears for faces. So each detector is run over the same images at each threshold (and each padding), as
 `mien prepare` would run it. Where the truth is known, on drawn faces, what was found is held against it.
 

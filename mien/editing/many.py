@@ -71,6 +71,8 @@ class Outcome:
     """The faces that were chosen."""
     found: int = 0
     """How many faces there are."""
+    frames: int = 1
+    """How many frames the picture has, of which only the first was edited."""
     error: MienError | None = field(default=None, compare=False)
     """Why there is no picture."""
 
@@ -80,6 +82,7 @@ class Outcome:
             "photo": str(self.photo),
             "out": None if self.error else str(self.out),
             "found": self.found,
+            **({"frames": self.frames} if self.frames > 1 else {}),
             "faces": [face.to_json() for face in self.faces],
             "seconds": round(self.seconds, 3),
             **({"error": str(self.error), "hint": self.error.hint} if self.error else {}),
@@ -186,7 +189,8 @@ def edit_photos(
                 continue
             found = next(everyone)
             edited, error = finish(photo, found, out)
-            yield Outcome(path, out, searching + time.perf_counter() - begun, edited, len(found), error)
+            seconds = searching + time.perf_counter() - begun
+            yield Outcome(path, out, seconds, edited, len(found), photo.frames, error)
 
 
 def _judged(number: int, face: Face, profiles: Profiles) -> EditedFace:

@@ -157,3 +157,12 @@ def test_what_was_read_can_be_drawn(mien: Callable[..., Any], model: Path, photo
 def test_the_model_that_ships_reads_the_portraits_smile(mien: Callable[..., Any], photo: Path) -> None:
     (face,) = json.loads(mien("read", photo, "--json").out)
     assert face["expression"] == "happy" and face["confidence"] > 0.9 and face["intensity"] > 0.9
+
+
+def test_of_an_animation_the_first_frame_is_edited_and_said_to_be(
+    mien: Callable[..., Any], model: Path, portrait: Image.Image, tmp_path: Path
+) -> None:
+    frames = [portrait, ImageOps.mirror(portrait), portrait]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    said = edit(mien, model, tmp_path / "moving.gif", "-o", tmp_path / "out.png")
+    assert said.code == 0 and "only the first of 3 frames, `mien video` edits all" in said.err

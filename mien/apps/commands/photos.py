@@ -86,7 +86,9 @@ def _told(outcome: Outcome, condition: Condition, one: bool) -> str:
     edited = sum(not face.skipped for face in outcome.faces)
     skipped = [f"face {face.number} {face.skipped}" for face in outcome.faces if face.skipped]
     faces = f"{edited} of {outcome.found} face{'s' if outcome.found > 1 else ''} -> {condition}"
-    return f"{name}{faces}{' (left as they are: ' + ', '.join(skipped) + ')' if skipped else ''}"
+    left = f" (left as they are: {', '.join(skipped)})" if skipped else ""
+    rest = f"; only the first of {outcome.frames} frames, `mien video` edits all" if outcome.frames > 1 else ""
+    return f"{name}{faces}{left}{rest}"
 
 
 def read(
