@@ -86,7 +86,7 @@ def add_metrics(name: str) -> Path:
     lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
     mine = [line for line in lines if line.get("model_sha256") == description["sha256"]]
     description["metrics"] = list(
-        {(line["name"], line.get("dataset"), line.get("faces")): line for line in mine}.values()
+        {tuple(line.get(k) for k in ("name", "dataset", "faces", "start", "way")): line for line in mine}.values()
     )
     write_text(path, json.dumps(description, indent=2) + "\n")
     return path
