@@ -200,7 +200,9 @@ def _on(row: Mapping[str, Any]) -> str:
     """Say what a number was measured on."""
     faces = f"{row['faces']} faces" if "faces" in row else ""
     intensity = f"intensity {row['intensity']}" if "intensity" in row else ""
-    return ", ".join(word for word in (row.get("dataset"), row.get("photo"), faces, intensity) if word)
+    start = f"start {row['start']}" if "start" in row else ""
+    way = f"by {row['way']}" if "way" in row else ""
+    return ", ".join(word for word in (row.get("dataset"), row.get("photo"), faces, intensity, start, way) if word)
 
 
 def _circumstances(row: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(model: Path, own: Path) -> N
 def test_ctrl_c_is_one_line_and_leaves_nothing(model: Path, tmp_path: Path, portrait: Image.Image) -> None:
     film = write_film(tmp_path / "film.mp4", [np.asarray(portrait)] * 600)
     command = [sys.executable, "-m", "mien.apps.cli", "video", film, "-e", "happy", "-m", model]
-    with subprocess.Popen([*command, "-o", tmp_path / "out.mp4"], stderr=subprocess.PIPE, text=True) as process:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start, too.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command += ["-o", tmp_path / "out.mp4"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("finding faces 1/600")
         process.send_signal(signal.SIGINT)
