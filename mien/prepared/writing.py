@@ -131,16 +131,24 @@ def _held(out: Path, recipe: dict[str, Any]) -> Iterator[FolderLock]:
         with FolderLock(out / LOCK) as lock:
             if _check_folder(out, recipe):  # while this run waited for the lock
                 raise DataError(f"another run has just finished `{out}`", hint="the same command checks it")
-            for leftover in out.glob("*.partial"):
-                leftover.unlink(missing_ok=True)
+            _remove_unfinished(out)
             if not (out / RECIPE).exists():
                 write_json(out / RECIPE, recipe)
-            yield lock
+            try:
+                yield lock
+            finally:
+                _remove_unfinished(out)  # of workers that were ended while they wrote
     finally:
         # Where nothing was made, an unknown detector for example, nothing stays.
         if {path.name for path in out.iterdir()} <= {RECIPE}:
             (out / RECIPE).unlink(missing_ok=True)
             out.rmdir()
+
+
+def _remove_unfinished(out: Path) -> None:
+    """Remove files that somebody had begun to write: what is whole has its own name."""
+    for leftover in out.glob("*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 @dataclass
