@@ -11,7 +11,6 @@ Coordinates are those of `mien.faces.detection`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,23 +22,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.faces.cascade import (
-    CANDIDATES_AT_ONCE,
-    ONET_SIZE,
-    OVERLAP_IN_SCALE,
-    OVERLAP_LAST,
-    OVERLAP_OVER_SCALES,
-    RNET_SIZE,
-    STRIDE,
-    WINDOW,
-    check_search,
-    checked_weights,
-    correct,
-    square,
-    stage_thresholds,
-)
-from mien.faces.detection import Detection, suppress
-from mien.images import resize
+from mien.faces.cascade import ONET_SIZE, RNET_SIZE, Candidates, Cascade, checked_weights
 
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "mtcnn.safetensors"
 
@@ -109,7 +92,7 @@ def _flatten(x: Tensor) -> Tensor:
     return x.permute(0, 3, 2, 1).flatten(1)
 
 
-class MTCNN:
+class MTCNN(Cascade):
     """The cascade of arXiv 1604.02878, for many images at once and on any device."""
 
     name = "mtcnn"
@@ -129,99 +112,43 @@ class MTCNN:
         PNet, RNet and ONet one by one. `minimum_size` is the side of the smallest face in pixels; `scale_factor` is the
         step of the pyramid; larger photos are searched at `longest_side` pixels.
         """
-        check_search(minimum_size, scale_factor, longest_side)
         self.device = torch.device(device)
-        self.thresholds, self.minimum_size = stage_thresholds(threshold, thresholds), minimum_size
-        self.scale_factor, self.longest_side = scale_factor, longest_side
+        at_once = _PIXELS_AT_ONCE.get(self.device.type, _PIXELS_AT_ONCE["else"])
+        super().__init__(threshold, thresholds, minimum_size, scale_factor, longest_side, at_once)
         networks = nn.ModuleDict({"pnet": _PNet(), "rnet": _RNet(), "onet": _ONet()})
         networks.load_state_dict(load(checked_weights(_WEIGHTS)))
         networks.requires_grad_(False).eval().to(self.device)
         self._pnet, self._rnet, self._onet = networks["pnet"], networks["rnet"], networks["onet"]
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return thresholds, least size and pyramid, for a prepared set's manifest."""
-        names = ("minimum_size", "scale_factor", "longest_side")
-        return {"thresholds": list(self.thresholds), **{name: getattr(self, name) for name in names}}
-
-    def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
-        """Return the faces of each uint8 (height, width, 3) RGB image, largest box first.
-
-        Images of one size go through PNet together. `minimum_size`, in pixels of the images, stands in for the
-        detector's own where the caller knows how large faces must be.
-        """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, image in enumerate(images):
-            groups.setdefault(image.shape, []).append(index)
-        found: list[list[Detection]] = [[] for _ in images]
-        chunks: list[tuple[list[int], tuple[int, int]]] = []
-        for shape, members in groups.items():
-            shrink = min(1.0, self.longest_side / max(shape[:2]))
-            size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
-            pixels_at_once = _PIXELS_AT_ONCE.get(self.device.type, _PIXELS_AT_ONCE["else"])
-            at_once = max(1, pixels_at_once // (size[0] * size[1]))
-            chunks += [(members[start : start + at_once], size) for start in range(0, len(members), at_once)]
-
-        def search(chunk: list[int], size: tuple[int, int]) -> None:
-            height, width = images[chunk[0]].shape[:2]
-            stack = np.stack([resize(images[i], size) for i in chunk])
-            unit = np.array([width / size[1], height / size[0]])
-            smallest = max(float(WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
-            for index, faces in zip(chunk, self._detect_stack(stack, smallest, unit), strict=True):
-                found[index] = faces
-
-        _for_each(search, chunks, torch.get_num_threads() if self.device.type == "cpu" else 1)
-        return found
+    def _views(self, stack: np.ndarray) -> _Integral:
+        return _Integral(stack, self.device)
 
     @torch.inference_mode()
-    def _detect_stack(self, stack: np.ndarray, smallest: float, unit: np.ndarray) -> list[list[Detection]]:
-        """Run the cascade on uint8 (batch, height, width, 3); `unit` (x, y) scales results to the caller's pixels."""
-        pixels = _Integral(stack, self.device)
-        owners, boxes = self._propose(pixels, smallest)
+    def _candidates(self, views: _Integral, size: tuple[int, int]) -> Candidates:
+        probability, correction = self._pnet(views.shrunk(size))
+        owner, row, column = (part.cpu().numpy() for part in (probability > self.thresholds[0]).nonzero().T)
+        score = probability[owner, row, column].cpu().numpy()
+        return Candidates(owner, row, column, score, correction[owner, :, row, column].cpu().numpy())
 
-        scores, values = _in_chunks(self._rnet, pixels, owners, boxes, RNET_SIZE)
-        keep = np.flatnonzero(scores > self.thresholds[1])
-        keep = keep[suppress(boxes[keep], scores[keep], owners[keep], OVERLAP_OVER_SCALES)]
-        owners, boxes = owners[keep], square(correct(boxes[keep], values[keep]))
+    @torch.inference_mode()
+    def _judge(
+        self, network: str, views: _Integral, owners: np.ndarray, boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        run, size = (self._rnet, RNET_SIZE) if network == "rnet" else (self._onet, ONET_SIZE)
+        score, value = run(views.cut(owners, boxes, size))
+        return score.cpu().numpy(), value.cpu().numpy()
 
-        scores, values = _in_chunks(self._onet, pixels, owners, boxes, ONET_SIZE)
-        keep = np.flatnonzero(scores > self.thresholds[2])
-        owners, boxes, scores, values = owners[keep], boxes[keep], scores[keep], values[keep]
-        sides = boxes[:, 2:] - boxes[:, :2]
-        landmarks = boxes[:, None, :2] + sides[:, None] * values[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1)
-        boxes = correct(boxes, values[:, :4])
-
-        faces: list[list[Detection]] = [[] for _ in stack]
-        for i in suppress(boxes, scores, owners, OVERLAP_LAST, of_smaller=True):
-            box = boxes[i] * np.tile(unit, 2)
-            x0, y0, x1, y1 = (float(v) for v in box)
-            faces[owners[i]].append(Detection((x0, y0, x1, y1), float(scores[i]), landmarks[i] * unit))
-        return [sorted(each, key=lambda face: face.area, reverse=True) for each in faces]
-
-    def _propose(self, pixels: _Integral, smallest: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image index (count,) and the square box (count, 4) of what PNet takes for faces."""
-        height, width = pixels.height, pixels.width
-        owners, boxes, corrections, scores = [], [], [], []
-        scale = WINDOW / smallest
-        while min(height, width) * scale >= WINDOW:
-            size = (math.ceil(height * scale), math.ceil(width * scale))
-            probability, correction = self._pnet(pixels.shrunk(size))
-            owner, row, column = (part.cpu().numpy() for part in (probability > self.thresholds[0]).nonzero().T)
-            score = probability[owner, row, column].cpu().numpy()
-            corner = np.stack([column * (STRIDE * width / size[1]), row * (STRIDE * height / size[0])], axis=1)
-            side = np.array([WINDOW * width / size[1], WINDOW * height / size[0]])
-            box = np.concatenate([corner, corner + side], axis=1)
-            keep = suppress(box, score, owner, OVERLAP_IN_SCALE)
-            owners.append(owner[keep])
-            boxes.append(box[keep])
-            scores.append(score[keep])
-            corrections.append(correction[owner[keep], :, row[keep], column[keep]].cpu().numpy())
-            scale *= self.scale_factor
-        if not owners:  # the image is smaller than the smallest face
-            return np.zeros(0, np.int64), np.zeros((0, 4))
-        owner, box, correction = np.concatenate(owners), np.concatenate(boxes), np.concatenate(corrections)
-        keep = suppress(box, np.concatenate(scores), owner, OVERLAP_OVER_SCALES)
-        return owner[keep], square(correct(box[keep], correction[keep]))
+    def _for_each(self, work: Callable[..., None], chunks: Sequence[tuple[Any, ...]]) -> None:
+        """Search several chunks at once, each on one thread, which is faster than threads inside layers so small."""
+        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        if threads == 1 or len(chunks) < 2:
+            super()._for_each(work, chunks)
+            return
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                list(pool.map(work, *zip(*chunks, strict=True)))
+        finally:
+            torch.set_num_threads(threads)  # some of PyTorch's libraries have one setting for all threads
 
 
 class _Integral:
@@ -287,36 +214,6 @@ class _Integral:
         index = np.minimum(positions.astype(np.int64), length - 1)
         device = self._sums.device
         return torch.from_numpy(index).to(device), torch.from_numpy(positions - index).to(device)
-
-
-def _for_each(work: Callable[..., None], chunks: Sequence[tuple[Any, ...]], threads: int) -> None:
-    """Do work on all chunks; several at once, each on one thread, which is faster than threads inside layers so small."""
-    if threads == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            work(*chunk)
-        return
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(work, *zip(*chunks, strict=True)))
-    finally:
-        torch.set_num_threads(threads)  # some of PyTorch's libraries have one setting for all threads
-
-
-def _in_chunks(
-    network: Callable[[Tensor], tuple[Tensor, Tensor]],
-    crops: _Integral,
-    owners: np.ndarray,
-    boxes: np.ndarray,
-    size: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run RNet or ONet over all candidates of all images."""
-    scores, values = [], []
-    for start in range(0, max(1, len(boxes)), CANDIDATES_AT_ONCE):  # at least once, so that no face gives empty arrays
-        part = slice(start, start + CANDIDATES_AT_ONCE)
-        score, value = network(crops.cut(owners[part], boxes[part], size))
-        scores.append(score.cpu().numpy())
-        values.append(value.cpu().numpy().astype(np.float64))
-    return np.concatenate(scores), np.concatenate(values)
 
 
 def _normalise(pixels: Tensor) -> Tensor:

@@ -9,37 +9,22 @@ Coordinates are those of `mien.faces.detection`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.faces.cascade import (
-    CANDIDATES_AT_ONCE,
-    ONET_SIZE,
-    OVERLAP_IN_SCALE,
-    OVERLAP_LAST,
-    OVERLAP_OVER_SCALES,
-    PIXELS_AT_ONCE,
-    RNET_SIZE,
-    STRIDE,
-    WINDOW,
-    check_search,
-    checked_weights,
-    correct,
-    square,
-    stage_thresholds,
-)
-from mien.faces.detection import Detection, suppress
-from mien.images import resize
+from mien.faces.cascade import ONET_SIZE, RNET_SIZE, Candidates, Cascade, checked_weights
 from mien.sessions import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
 
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "mtcnn.safetensors"
+
+#: Pixels of photos that go through PNet together: bounds memory.
+_PIXELS_AT_ONCE = 4_000_000
 
 #: ONNX operators that all onnxruntimes since 1.13 have.
 _OPSET, _IR_VERSION = 17, 8
@@ -58,7 +43,7 @@ _LAYERS: Mapping[str, Sequence[tuple[str, int]]] = {
 _VALUES: Mapping[str, Sequence[str]] = {"pnet": ("box",), "rnet": ("box",), "onet": ("box", "landmarks")}
 
 
-class PortableMTCNN:
+class PortableMTCNN(Cascade):
     """The cascade of arXiv 1604.02878 for many images at once, on the processor or, by onnxruntime-gpu, on a GPU."""
 
     name = "mtcnn-onnx"
@@ -78,89 +63,25 @@ class PortableMTCNN:
         instead. `minimum_size` is the side of the smallest face in pixels; `scale_factor` is the step of the pyramid;
         larger photos are searched at `longest_side` pixels.
         """
-        self.thresholds = stage_thresholds(threshold, thresholds)
-        check_search(minimum_size, scale_factor, longest_side)
-        self.minimum_size, self.scale_factor, self.longest_side = minimum_size, scale_factor, longest_side
+        super().__init__(threshold, thresholds, minimum_size, scale_factor, longest_side, _PIXELS_AT_ONCE)
         from safetensors.numpy import load
 
         tensors = load(checked_weights(_WEIGHTS))
         self._pnet, self._rnet, self._onet = (open_session(_graph(name, tensors), device) for name in _LAYERS)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return thresholds, least size and pyramid, for a prepared set's manifest."""
-        names = ("minimum_size", "scale_factor", "longest_side")
-        return {"thresholds": list(self.thresholds), **{name: getattr(self, name) for name in names}}
+    def _views(self, stack: np.ndarray) -> _Views:
+        return _Views(stack)
 
-    def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
-        """Return the faces of each uint8 (height, width, 3) RGB image, largest box first.
+    def _candidates(self, views: _Views, size: tuple[int, int]) -> Candidates:
+        probability, correction = _run(self._pnet, views.shrink(size))
+        owner, row, column = np.nonzero(probability > self.thresholds[0])
+        return Candidates(owner, row, column, probability[owner, row, column], correction[owner, :, row, column])
 
-        Images of one size go through PNet together. `minimum_size`, in pixels of the images, stands in for the
-        detector's own where the caller knows how large faces must be.
-        """
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, image in enumerate(images):
-            groups.setdefault(image.shape, []).append(index)
-        found: list[list[Detection]] = [[] for _ in images]
-        for shape, members in groups.items():
-            shrink = min(1.0, self.longest_side / max(shape[:2]))
-            size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
-            at_once = max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
-            for start in range(0, len(members), at_once):
-                chunk = members[start : start + at_once]
-                views = _Views(np.stack([resize(images[i], size) for i in chunk]))
-                unit = np.array([shape[1] / size[1], shape[0] / size[0]])
-                smallest = max(float(WINDOW), (minimum_size or self.minimum_size) / float(unit.max()))
-                for index, faces in zip(chunk, self._detect_views(views, smallest, unit), strict=True):
-                    found[index] = faces
-        return found
-
-    def _detect_views(self, views: _Views, smallest: float, unit: np.ndarray) -> list[list[Detection]]:
-        """Run the cascade on a stack of images; `unit` (x, y) scales results to the caller's pixels."""
-        owners, boxes = self._propose(views, smallest)
-
-        scores, values = _in_chunks(self._rnet, views, owners, boxes, RNET_SIZE)
-        keep = np.flatnonzero(scores > self.thresholds[1])
-        keep = keep[suppress(boxes[keep], scores[keep], owners[keep], OVERLAP_OVER_SCALES)]
-        owners, boxes = owners[keep], square(correct(boxes[keep], values[keep]))
-
-        scores, values = _in_chunks(self._onet, views, owners, boxes, ONET_SIZE)
-        keep = np.flatnonzero(scores > self.thresholds[2])
-        owners, boxes, scores, values = owners[keep], boxes[keep], scores[keep], values[keep]
-        sides = boxes[:, 2:] - boxes[:, :2]
-        landmarks = boxes[:, None, :2] + sides[:, None] * values[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1)
-        boxes = correct(boxes, values[:, :4])
-
-        faces: list[list[Detection]] = [[] for _ in range(views.count)]
-        for i in suppress(boxes, scores, owners, OVERLAP_LAST, of_smaller=True):
-            x0, y0, x1, y1 = (float(v) for v in boxes[i] * np.tile(unit, 2))
-            faces[owners[i]].append(Detection((x0, y0, x1, y1), float(scores[i]), landmarks[i] * unit))
-        return [sorted(each, key=lambda face: face.area, reverse=True) for each in faces]
-
-    def _propose(self, views: _Views, smallest: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image index (count,) and the square box (count, 4) of what PNet takes for faces."""
-        height, width = views.height, views.width
-        owners, boxes, corrections, scores = [], [], [], []
-        scale = WINDOW / smallest
-        while min(height, width) * scale >= WINDOW:
-            size = (math.ceil(height * scale), math.ceil(width * scale))
-            probability, correction = _run(self._pnet, views.shrink(size))
-            owner, row, column = np.nonzero(probability > self.thresholds[0])
-            score = probability[owner, row, column]
-            corner = np.stack([column * (STRIDE * width / size[1]), row * (STRIDE * height / size[0])], axis=1)
-            side = np.array([WINDOW * width / size[1], WINDOW * height / size[0]])
-            box = np.concatenate([corner, corner + side], axis=1)
-            keep = suppress(box, score, owner, OVERLAP_IN_SCALE)
-            owners.append(owner[keep])
-            boxes.append(box[keep])
-            scores.append(score[keep])
-            corrections.append(correction[owner[keep], :, row[keep], column[keep]])
-            scale *= self.scale_factor
-        if not owners:  # the image is smaller than the smallest face
-            return np.zeros(0, np.int64), np.zeros((0, 4))
-        owner, box, correction = np.concatenate(owners), np.concatenate(boxes), np.concatenate(corrections)
-        keep = suppress(box, np.concatenate(scores), owner, OVERLAP_OVER_SCALES)
-        return owner[keep], square(correct(box[keep], correction[keep]))
+    def _judge(
+        self, network: str, views: _Views, owners: np.ndarray, boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        session, size = (self._rnet, RNET_SIZE) if network == "rnet" else (self._onet, ONET_SIZE)
+        return _run(session, views.cut(owners, boxes, size))
 
 
 class _Views:
@@ -226,19 +147,6 @@ def _network_input(pixels: np.ndarray) -> np.ndarray:
 def _run(session: onnxruntime.InferenceSession, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     probability, values = session.run(None, {"images": images})
     return np.asarray(probability), np.asarray(values)
-
-
-def _in_chunks(
-    session: onnxruntime.InferenceSession, views: _Views, owners: np.ndarray, boxes: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run RNet or ONet over all candidates of all images."""
-    scores, values = [], []
-    for start in range(0, max(1, len(boxes)), CANDIDATES_AT_ONCE):  # at least once, so that no face gives empty arrays
-        part = slice(start, start + CANDIDATES_AT_ONCE)
-        score, value = _run(session, views.cut(owners[part], boxes[part], size))
-        scores.append(score)
-        values.append(value.astype(np.float64))
-    return np.concatenate(scores), np.concatenate(values)
 
 
 # ------------------------------------------------------------------------------------------------------ the networks
