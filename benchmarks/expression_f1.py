@@ -127,7 +127,7 @@ def edit_all(model: Model, faces: torch.Tensor, conditions: Sequence[Condition],
     return edited
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared set")
     parser.add_argument("--judge", type=Path, required=True, help="judge's file; trained and written if missing")
@@ -140,7 +140,11 @@ def main() -> None:
     parser.add_argument("--start", default="auto", choices=STARTS, help="where edits start from, as `mien edit --from`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
 
     prepared = PreparedSet.open(given.data)
     size = prepared.size

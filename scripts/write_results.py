@@ -20,6 +20,27 @@ def newest(lines: list[dict[str, Any]], name: str, **facts: Any) -> dict[str, An
     return [line for line in lines if line["name"] == name and all(line.get(k) == v for k, v in facts.items())][-1]
 
 
+def scores(neutral: dict[str, Any], anyone: dict[str, Any], wild: dict[str, Any], real: dict[str, Any]) -> str:
+    """Return the table of F1 scores: edits of three kinds of faces, real faces, and how much the edits change."""
+    names = list(neutral["per_class"])
+    edited = {
+        "neutral faces, edited": neutral,
+        "faces of any expression, edited": anyone,
+        "faces of another dataset, edited": wild,
+    }
+    rows = [
+        ["seen as what was asked (F1)", "macro", *names],
+        ["---"] * (len(names) + 2),
+        *(
+            [what, f"**{line['value']:.2f}**", *(f"{line['per_class'][n]:.2f}" for n in names)]
+            for what, line in edited.items()
+        ),
+        ["real faces, for comparison", f"{real['value']:.2f}", *(f"{value:.2f}" for value in real["per_class"])],
+        ["grey levels changed (of 255)", "", *(f"{neutral['mean_change_levels'][n]:.0f}" for n in names)],
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def results() -> str:
     """Return the results as Markdown."""
     model = json.loads((ROOT / "mien" / "weights" / f"{NAME}.json").read_text(encoding="utf-8"))
@@ -36,24 +57,7 @@ def results() -> str:
         lines, "judge-accuracy-real", judge_sha256=neutral["judge_sha256"], data_hash=neutral["data_hash"]
     )
     names = list(neutral["per_class"])
-    rows = [
-        ["seen as what was asked (F1)", "macro", *names],
-        ["---"] * (len(names) + 2),
-        ["neutral faces, edited", f"**{neutral['value']:.2f}**", *(f"{neutral['per_class'][n]:.2f}" for n in names)],
-        [
-            "faces of any expression, edited",
-            f"**{anyone['value']:.2f}**",
-            *(f"{anyone['per_class'][n]:.2f}" for n in names),
-        ],
-        [
-            "faces of another dataset, edited",
-            f"**{wild['value']:.2f}**",
-            *(f"{wild['per_class'][n]:.2f}" for n in names),
-        ],
-        ["real faces, for comparison", f"{real['value']:.2f}", *(f"{value:.2f}" for value in real["per_class"])],
-        ["grey levels changed (of 255)", "", *(f"{neutral['mean_change_levels'][n]:.0f}" for n in names)],
-    ]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    table = scores(neutral, anyone, wild, real)
     megabytes = (ROOT / "mien" / "weights" / f"{NAME}.safetensors").stat().st_size / 1e6
     parameters = {name: f"{count / 1e6:.2f}" for name, count in model["parameters"].items()}
     steps, images, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "images", "seconds"))
