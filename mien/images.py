@@ -266,6 +266,23 @@ def to_uint8(images: torch.Tensor) -> np.ndarray:
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
+def fit_images(images: torch.Tensor, size: int, channels: int) -> torch.Tensor:
+    """Bring images, float (n, c, h, w) in [-1, 1], to a side and to 1 (grey: the luma) or 3 channels (RGB).
+
+    Bicubic with antialiasing; the range is kept.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    if images.shape[1] == 3 and channels == 1:
+        weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)
+        images = (images * weights[:, None, None]).sum(1, keepdim=True)
+    images = images.expand(-1, channels, -1, -1)
+    if images.shape[-2:] != (size, size):
+        images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+    return images.contiguous()
+
+
 def luma(image: np.ndarray) -> np.ndarray:
     """Return Rec. 601 luma, (..., height, width), of (..., height, width, 3); uint8 stays uint8, floats stay floats."""
     weights = np.asarray(_LUMA_601, np.float32 if image.dtype == np.uint8 else image.dtype)

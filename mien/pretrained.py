@@ -81,6 +81,11 @@ class Model:
             reading = self.method.read(self._tensor(images))
         return reading.probabilities.float().cpu().numpy(), reading.codes.float().cpu().numpy()
 
+    def realness(self, images: np.ndarray) -> np.ndarray:
+        """Return how real the critic finds each image, (n,): the mean over its patches, without unit or zero."""
+        with torch.inference_mode():
+            return self.method.critic(self._tensor(images)).realness.float().mean((1, 2, 3)).cpu().numpy()
+
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
 
@@ -149,7 +154,9 @@ def _load_file(path: Path, beside: Path) -> Model:
         found, wanted = description["format"], FORMAT
         if found != wanted:
             raise WeightsError(f"{beside} has format {found}, this mien reads {wanted}", hint="update mien")
-        kind = METHODS[description["method"]]
+        if str(method := description["method"]).startswith("official-"):
+            raise WeightsError(f"{path} holds networks of the official code", hint=f"say `{method}:{path}`")
+        kind = METHODS[method]
         if not isinstance(settings := description["method_config"], Mapping):
             raise TypeError(f"method_config is {settings!r}")
         method = kind(config_from_mapping(kind.Config, settings))

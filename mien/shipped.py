@@ -23,3 +23,10 @@ def shipped() -> list[str]:
     return sorted(
         path.stem for path in WEIGHTS.glob("*.json") if "method" in json.loads(path.read_text(encoding="utf-8"))
     )
+
+
+def shipped_judges() -> list[str]:
+    """Return the names of the expression classifiers that ship with the package."""
+    return sorted(
+        path.stem for path in WEIGHTS.glob("*.json") if "classifier" in json.loads(path.read_text(encoding="utf-8"))
+    )

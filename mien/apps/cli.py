@@ -44,6 +44,7 @@ def _options(
 #: The extra of the package that brings what a command may miss; `train` brings what is not listed.
 _EXTRAS = {
     "av": "video",
+    "matplotlib": "bench",
     "huggingface_hub": "hub",
     "onnx": "onnx",
     "onnxruntime": "onnx",

@@ -81,7 +81,7 @@ Model = Annotated[
         metavar="MODEL",
         show_default="the one that ships",
         help="A shipped model's name, a run folder of `mien train`, a .safetensors or .onnx file, a folder of `mien pull`, "
-        "or `hf://user/name`.",
+        "`hf://user/name`, or a checkpoint of the official code: `official-ganmut:G.ckpt`, `official-stargan:G.ckpt`.",
     ),
 ]
 Threshold = Annotated[
@@ -141,7 +141,50 @@ Init = Annotated[
         show_default=False,
     ),
 ]
+Devices = Annotated[
+    int,
+    typer.Option(
+        metavar="COUNT",
+        min=1,
+        max=1024,
+        help="GPUs of this machine that share each batch; without a GPU: processes. The result does not depend on it.",
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NUMBER",
+        min=0.0,
+        show_default="no limit",
+        help="Stop after this time with a checkpoint and exit code 75; the same command goes on.",
+    ),
+]
+LoadingWorkers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="COUNT",
+        min=0,
+        max=256,
+        help="Processes per device that read ahead, where the set is too large to be kept in memory.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the whole configuration and stop.")]
+
+# --- judges ------------------------------------------------------------------------------------------------------
+
+Judge = Annotated[
+    str, typer.Argument(metavar="PRESET", help="resnet18, resnet50, vgg16_bn, resnet18-small or vgg16_bn-small.")
+]
+JudgeInit = Annotated[
+    Path | None,
+    typer.Option(
+        "--init",
+        metavar="FILE",
+        help="Start from weights of the same architecture: torchvision's (.pth, .safetensors), or an exported judge.",
+        show_default=False,
+    ),
+]
 
 # --- models that travel ------------------------------------------------------------------------------------------
 
@@ -372,3 +415,67 @@ CameraFilm = Annotated[
 ]
 LiveFaces = Annotated[str, typer.Option("--face", "-f", metavar="WHICH", help="`all` or `largest`.")]
 Port = Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65535, help="Of the page; 0 takes a free one.")]
+
+# --- benchmarks --------------------------------------------------------------------------------------------------
+
+Contestants = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL]...", help="Run folders, shipped names, files, and baselines.", show_default=False),
+]
+Judges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        metavar="JUDGE",
+        help="A run of `mien train-judge`, a .safetensors file or a shipped name; repeatable. "
+        "Without one, the judges that ship.",
+        show_default=False,
+    ),
+]
+BenchOut = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="REPORT", help="The report's folder.", show_default=False)
+]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="KIND:FILE",
+        help="A checkpoint of the official code, `official-ganmut:G.ckpt` or `official-stargan:G.ckpt`; repeatable.",
+        show_default=False,
+    ),
+]
+Baselines = Annotated[
+    bool,
+    typer.Option(
+        "--baselines",
+        help="Measure the first model's untrained networks, the identity and an oracle of real photos too.",
+    ),
+]
+ProtocolSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the protocol: faces=500, intensity=0.9, origin=any, seed=0 ..."
+    ),
+]
+WithPictures = Annotated[
+    bool, typer.Option("--pictures/--no-pictures", help="Show faces of the dataset in the report.")
+]
+Shown = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--show",
+        metavar="PHOTO",
+        help="Show this photo's face in the report instead of the dataset's, whose licence may forbid it; repeatable.",
+        show_default=False,
+    ),
+]
+RequestsOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--write-requests",
+        metavar="DIR",
+        help="Write the faces and what is asked of them, for another program to answer, and stop.",
+        show_default=False,
+    ),
+]
+BenchDevice = Annotated[str, typer.Option("--device", help="Where networks run: cpu or cuda.")]

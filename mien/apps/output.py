@@ -15,6 +15,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def say_start(model: Any, start: str) -> None:
+    """Say that edits start from the faces as they are, where `auto` was asked of a model that cannot read them."""
+    from mien.editing.reading import can_read
+
+    if start == "auto" and not can_read(model):
+        say(f"{model.name} has no critic to read faces with: edits start from the faces as they are (`--from direct`)")
+
+
 def check_picture(out: Path, photo: Path) -> None:
     """Refuse a file name that could not be written, before the work and not after it."""
     from mien.errors import ImageError

@@ -31,10 +31,11 @@ class Rate:
             return ""
         rate = (done - before) / (now - start)
         said = f"{rate:.0f} {self._unit}/s" if rate >= 10 else f"{rate:.1f} {self._unit}/s"
-        return said if total is None or total <= done else f"{said}, {_in_words((total - done) / rate)} left"
+        return said if total is None or total <= done else f"{said}, {in_words((total - done) / rate)} left"
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """Say how long something takes: seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

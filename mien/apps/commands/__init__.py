@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mien.apps.commands import data, detection, films, models, photos, sets
+from mien.apps.commands import data, detection, films, judges, measuring, models, photos, sets
 
 #: Every command; its name on the command line is the function's, with hyphens.
 COMMANDS: tuple[Callable[..., Any], ...] = (
@@ -23,6 +23,8 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     sets.unpack,
     models.train,
     models.presets,
+    judges.train_judge,
+    measuring.bench,
     models.export,
     models.push,
     models.pull,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mien.apps import given, options
+from mien.apps import given, options, output
 from mien.apps.output import say
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def video(
     if out is not None:
         check_film_out(film, out)
     editor = mien.load(model, detector=detector, threshold=threshold)
+    output.say_start(editor.model, start)
     if wanted is not None:
         wanted.check(editor.space)
     with _progress("finding faces") as report:
@@ -153,6 +154,7 @@ def animate(
     start = parse_start(origin)
     picture = mien.read_photo(photo)
     editor = mien.load(model, detector=detector, threshold=threshold)
+    output.say_start(editor.model, start)
     conditions = walk(path, editor.space, frames_for(seconds, out.suffix), wanted)
     chosen = choose(editor.find(picture), face)[0]
     said = f"{path}: {wanted}" if path == "sweep" else f"{path} @ {intensity:g}"
@@ -197,6 +199,7 @@ def live(
     start = parse_start(origin)
     source = film_source(film) if film is not None else camera_source(camera)
     editor = mien.load(model, detector=detector, threshold=threshold)
+    output.say_start(editor.model, start)
     shown = LiveEditor(editor, source, wish, faces=face, start=start)
     server = page.serve(shown, port)
     shown.start()

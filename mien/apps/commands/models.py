@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from mien.apps import given, options
+from mien.apps.output import say
+
+#: Exit code of a training whose time was up: what sysexits.h calls a temporary failure, to be tried again.
+CALL_AGAIN = 75
 
 
 def train(
@@ -14,11 +24,15 @@ def train(
     out: options.RunOut,
     setting: options.Settings = None,
     init: options.Init = None,
+    devices: options.Devices = 1,
+    minutes: options.Minutes = None,
+    workers: options.LoadingWorkers = 2,
     dry_run: options.DryRun = False,
 ) -> None:
     """Train a preset on a prepared set.
 
-    The run folder fills with losses, sample pictures and checkpoints. The same command resumes what was interrupted.
+    The run folder fills with losses, sample pictures and checkpoints. The same command resumes what was interrupted, also
+    with another number of devices. `torchrun --no-python ... mien train` starts it on several machines.
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
 
@@ -34,28 +48,53 @@ def train(
         whole = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
         print(json.dumps(whole, indent=2))
         return
-    from mien.apps.progress import ProgressBar
     from mien.pretrained import starting_point
-    from mien.training import Progress
+    from mien.processes import leads
     from mien.training import train as run_training
 
     origin = starting_point(init) if init is not None else None
-    with ProgressBar("training", train_config.steps) as bar:
-
-        def report(progress: Progress) -> None:
-            losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-            bar.advance(progress.step, progress.steps, f"{progress.images_per_second:.0f} images/s  {losses}")
-
-        run_training(preset, found.method, method_config, train_config, data, out, report, origin)
+    how = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
+    with _training_report(devices, train_config.steps) as report:
+        run = run_training(preset, found.method, method_config, train_config, data, out, report, init=origin, **how)
+    if not leads(devices):
+        return
+    if run.step < train_config.steps:
+        say(f"time is up after step {run.step} of {train_config.steps}; the same command goes on")
+        raise typer.Exit(CALL_AGAIN)
     print(out)
 
 
+@contextlib.contextmanager
+def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]]:
+    """Give what shows progress; of several processes only the one that leads talks, also about what went wrong."""
+    from mien.apps.progress import ProgressBar
+    from mien.errors import MienError
+    from mien.processes import leads
+
+    if leads(devices):
+        with ProgressBar("training", steps) as bar:
+
+            def report(progress: Any) -> None:
+                losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+                bar.advance(progress.step, progress.steps, f"{progress.images_per_second:.0f} images/s  {losses}")
+
+            yield report
+        return
+    try:
+        yield lambda progress: None
+    except (MienError, KeyboardInterrupt):
+        raise typer.Exit(2) from None
+
+
 def presets() -> None:
-    """List what can be trained, and the number that each promises."""
+    """List what can be trained, and the number that each promises; judges, for `mien train-judge`, last."""
+    from mien.classifiers.settings import PRESETS as JUDGES
     from mien.presets import PRESETS
 
     for name, preset in PRESETS.items():
         print(f"{name}\n    {preset.summary}\n    promise: {preset.promise}")
+    for name, judge in JUDGES.items():
+        print(f"{name}\n    judge: {judge.summary}\n    promise: {judge.promise}")
 
 
 def export(
@@ -70,6 +109,11 @@ def export(
     they come from. As ONNX, generator, critic and that description go into one file, which is written only if onnxruntime
     computes from it what torch computes; it runs without torch (`mien edit --model FILE.onnx`).
 
+    A run of `mien train-judge` becomes a .safetensors file of the judge, its tensors named as torchvision names them.
+
+    A checkpoint of the official code, `official-ganmut:G.ckpt` or `official-stargan:G.ckpt`, becomes a .safetensors file
+    of the same values, with a JSON.
+
     Example: mien export runs/smoke -o smoke.onnx
     """
     from mien.errors import ConfigError
@@ -79,6 +123,17 @@ def export(
         raise ConfigError(
             f"cannot export to `{kind}`", hint="end --out in .safetensors or .onnx, or say `--to safetensors`"
         )
+    official = run.startswith("official-")
+    if official and (kind == "onnx" or opset is not None):
+        raise ConfigError("official checkpoints are not exported to ONNX", hint="end --out in .safetensors")
+    if not official and _is_judge(run):
+        if kind == "onnx" or opset is not None:
+            raise ConfigError("judges are not exported to ONNX", hint="end --out in .safetensors")
+        from mien.classifiers import export_classifier
+        from mien.runs import Run
+
+        print(export_classifier(Run.read(Path(run)), out))
+        return
     if kind == "onnx":
         from mien.exporting import OPSET, export_onnx
 
@@ -86,10 +141,22 @@ def export(
         return
     if opset is not None:
         raise ConfigError("`--opset` is for ONNX", hint="add `--to onnx`")
+    if official:
+        from mien.official import convert
+
+        print(convert(run, out))
+        return
     from mien.pretrained import export as write_weights
     from mien.runs import Run
 
     print(write_weights(Run.read(Path(run)), out))
+
+
+def _is_judge(source: str) -> bool:
+    """Say whether this is the run folder of `mien train-judge`."""
+    from mien.runs import Run
+
+    return (Path(source) / "config.json").is_file() and "classifier" in Run.read(Path(source)).configuration
 
 
 def push(

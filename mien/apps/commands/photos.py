@@ -61,6 +61,7 @@ def edit(
     if one and not as_json:
         mien.read_photo(plan[0][0])  # the model takes seconds, since torch comes with it: say first what is wrong
     editor = mien.load(model, detector=detector, threshold=threshold)
+    output.say_start(editor.model, start)
     editor.space.code(condition)  # refuse what the model cannot express before the slow part
     outcomes = []
     for outcome in edit_photos(editor, plan, condition, faces=face, start=start, profiles=aside, mark=mark):

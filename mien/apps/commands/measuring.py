@@ -1,0 +1,83 @@
+"""Commands that measure models: bench."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from mien.apps import given, options
+from mien.apps.output import say
+
+
+def bench(
+    models: options.Contestants = None,
+    data: options.Data = ...,  # type: ignore[assignment]
+    judge: options.Judges = None,
+    out: options.BenchOut = None,
+    checkpoint: options.Checkpoints = None,
+    baselines: options.Baselines = False,
+    setting: options.ProtocolSettings = None,
+    show: options.Shown = None,
+    pictures: options.WithPictures = True,
+    requests: options.RequestsOut = None,
+    device: options.BenchDevice = "cpu",
+) -> None:
+    """Compare models on held-out faces, in numbers that can be trusted.
+
+    Every model edits the same faces of the validation split to every expression; judges, trained on photos alone, say what
+    they see. REPORT gets report.html, which explains each number and can be sent to anyone, results.jsonl, tables as
+    Markdown and LaTeX, and the figures. The same command goes on where it was interrupted. A model is what `mien edit
+    --model` takes, or `identity`, `oracle`, `untrained:MODEL`, and `folder:DIR` for pictures of another program, which
+    finds with --write-requests what it shall make.
+
+    Example: mien bench ganmut-fer2013 runs/mine --data data/fer2013 --baselines --out reports/mine
+
+    Example: mien bench --checkpoint official-ganmut:1800000-G.ckpt --data data/affectnet --out reports/official
+    """
+    from mien.benchmark.protocol import Protocol
+    from mien.errors import ConfigError
+    from mien.methods.base import config_from_mapping
+    from mien.shipped import DEFAULT, shipped_judges
+
+    protocol = config_from_mapping(Protocol, given.settings(setting or [], "--set"))
+    if requests is not None:
+        _write_requests(requests, data, protocol)
+        return
+    if out is None:
+        raise ConfigError("`--out` is missing", hint="name the report's folder, for example `--out reports/mine`")
+    named = [*(models or []), *(checkpoint or [])]
+    if baselines:
+        trained = [name for name in named if ":" not in name and name not in ("identity", "oracle")]
+        wanted = [f"untrained:{(trained or [DEFAULT])[0]}", "identity", "oracle"]
+        named += [name for name in wanted if name not in named]
+    judges = list(judge or shipped_judges())
+    from mien.apps.progress import ProgressBar, Rate
+    from mien.benchmark import benchmark
+    from mien.benchmark.report import write_report
+
+    rates: dict[str, Any] = {}
+    with ProgressBar("measuring") as bar:
+
+        def report(name: str, part: str, done: int, total: int) -> None:
+            rate = rates.setdefault(f"{name}/{part}", Rate("images"))
+            bar.advance(done, total, f"{name}: {part}  {rate.tell(done, total)}".rstrip())
+
+        command = shlex.join(["mien", *sys.argv[1:]])
+        outcome = benchmark(
+            named, judges, data, out, protocol, device=device, show=show or (), report=report, command=command
+        )
+    written = write_report(outcome, out, pictures=pictures)
+    say(f"{len(outcome.lines)} numbers of {len(outcome.contestants)} contestants by {len(outcome.judges)} judges")
+    print(written)
+
+
+def _write_requests(folder: Path, data: Path, protocol: Any) -> None:
+    from mien.benchmark.folder import write_requests
+    from mien.benchmark.requests import requested
+    from mien.prepared import PreparedSet
+
+    count = write_requests(folder, requested(PreparedSet.open(data), protocol))
+    say(f"{count} pictures are asked for")
+    print(folder / "requests.csv")

@@ -1,0 +1,244 @@
+"""The slow half of a benchmark: edit the faces, show the edits to the judges, keep what they say.
+
+Each contestant goes through three parts: every expression on every face, intensity step by step, and the walk over the
+disc. What the judges say of a part is one file of the report's `work` folder, named by what it depends on; a benchmark that
+was interrupted goes on after the last part, and one more contestant costs no more than itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.benchmark.contestants import Contestant, Faces, can_express
+from mien.benchmark.faces import Chosen, read_faces
+from mien.benchmark.protocol import Protocol
+from mien.classifiers import Classifier
+from mien.expressions import NEUTRAL
+from mien.metrics.distance import face_mask, image_change
+from mien.metrics.identity import describe
+from mien.prepared import PreparedSet
+from mien.runs import write_bytes
+from mien.spaces import Condition, DiscSpace
+
+#: Part of the name of what is kept: raised when what is collected changes.
+_FORMAT = 1
+#: Edits that are rendered and judged at a time.
+_BATCH = 256
+
+Arrays = dict[str, np.ndarray]
+#: Called with how many edits of a contestant are done, of how many, and in which part.
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Collector:
+    """Data, judges and protocol: what all contestants meet alike."""
+
+    prepared: PreparedSet
+    """The faces."""
+    chosen: Chosen
+    """Which of them are edited."""
+    judges: Sequence[Classifier]
+    """Who names what an edit shows."""
+    critics: Sequence[Contestant]
+    """Contestants that have a critic; the first one's is the referee, who scores how real everybody's edits are."""
+    protocol: Protocol
+    """How many of everything."""
+    work: Path
+    """Folder of what was collected before."""
+
+    def photos(self, report: Report) -> Arrays:
+        """Judge all held-out photos: `probabilities-J` and `features-J` of judge J, `realness-C` of critic C."""
+
+        def collect() -> Arrays:
+            places = np.arange(len(self.chosen.rows))
+            parts = []
+            for start in range(0, len(places), _BATCH):
+                faces = read_faces(self.prepared, self.chosen, places[start : start + _BATCH])
+                parts.append(self._judged(faces.images, features=True) | self._scored(faces.images))
+                report(min(start + _BATCH, len(places)), len(places), "photos")
+            return _joined(parts)
+
+        return self._kept("photos", {}, collect)
+
+    def edits(self, contestant: Contestant, report: Report) -> Arrays:
+        """Edit every face to every expression.
+
+        Gives `answered` (n, k), `finite` (n, k), and for each edit what `photos` has of each photo, `inside` and `outside`
+        (grey levels changed), `identity` (its features); `own` are the faces' own.
+        """
+        conditions = [self._condition(name, self.protocol.intensity) for name in self.chosen.expressions]
+        return self._kept("edits", self._key(contestant), lambda: self._edits(contestant, conditions, report))
+
+    def sweep(self, contestant: Contestant, report: Report) -> Arrays:
+        """Raise the intensity of every expression but neutral step by step: `probabilities-J` (n, k - 1, steps, K)."""
+        names = [name for name in self.chosen.expressions if name != NEUTRAL]
+        steps = self.protocol.sweep_steps
+        conditions = [Condition.named(name, (step + 1) / steps) for name in names for step in range(steps)]
+        shape = (len(names), steps)
+        return self._kept(
+            "sweep",
+            self._key(contestant),
+            lambda: self._walk(contestant, self.chosen.sweep, conditions, shape, "intensity", report),
+        )
+
+    def gamut(self, contestant: Contestant, report: Report) -> Arrays:
+        """Walk the disc, or where there is none, the mixtures of two names: `probabilities-J` (n, codes, K), `codes`."""
+        conditions, codes = walk_conditions(contestant, self.chosen.expressions, self.protocol)
+
+        def collect() -> Arrays:
+            shape = (len(conditions),)
+            return self._walk(contestant, self.chosen.gamut, conditions, shape, "gamut", report) | {"codes": codes}
+
+        return self._kept("gamut", self._key(contestant), collect)
+
+    # --- how it is done ------------------------------------------------------------------------------------------
+
+    def _condition(self, name: str, intensity: float) -> Condition:
+        return Condition.named(name, 0.0 if name == NEUTRAL else intensity)
+
+    def _edits(self, contestant: Contestant, conditions: Sequence[Condition], report: Report) -> Arrays:
+        mask = face_mask(self.prepared.size)
+        parts, done, total = [], 0, len(self.chosen.edited) * len(conditions)
+        for faces, edited, answered in self._rendered(contestant, self.chosen.edited, conditions):
+            flat = edited.reshape(-1, *edited.shape[2:])
+            shape = edited.shape[:2]
+            finite = np.asarray(np.isfinite(flat).all((1, 2, 3)))
+            flat = np.where(np.isfinite(flat), flat, 0.0).astype(np.float32)
+            inside, outside = image_change(np.repeat(faces.images, shape[1], axis=0), flat, mask)
+            seen = self._judged(flat, features=True) | self._scored(flat, contestant)
+            seen |= {"inside": inside, "outside": outside, "identity": describe(flat), "finite": finite}
+            part = {name: array.reshape(*shape, *array.shape[1:]) for name, array in seen.items()}
+            part["own"] = describe(faces.images)
+            part["answered"] = np.tile(answered, (len(faces), 1))
+            parts.append(part)
+            done += len(flat)
+            report(done, total, "expressions")
+        return _joined(parts)
+
+    def _walk(
+        self,
+        contestant: Contestant,
+        places: np.ndarray,
+        conditions: Sequence[Condition],
+        shape: tuple[int, ...],
+        title: str,
+        report: Report,
+    ) -> Arrays:
+        parts, done, total = [], 0, len(places) * len(conditions)
+        for faces, edited, answered in self._rendered(contestant, places, conditions):
+            flat = edited.reshape(-1, *edited.shape[2:])
+            finite = np.asarray(np.isfinite(flat).all((1, 2, 3)))
+            seen = self._judged(np.where(np.isfinite(flat), flat, 0.0).astype(np.float32), features=False)
+            part = {
+                name: np.where(finite[:, None], array, np.nan).reshape(len(faces), *shape, array.shape[-1])
+                for name, array in seen.items()
+            }
+            part["finite"] = finite.reshape(len(faces), *shape)
+            part["answered"] = np.tile(answered.reshape(shape), (len(faces), *[1] * len(shape)))
+            parts.append(part)
+            done += len(flat)
+            report(done, total, title)
+        return _joined(parts)
+
+    def _rendered(
+        self, contestant: Contestant, places: np.ndarray, conditions: Sequence[Condition]
+    ) -> Iterator[tuple[Faces, np.ndarray, np.ndarray]]:
+        """Yield faces, their edits (n, conditions, c, h, w), and which conditions the contestant can be asked for."""
+        answered = np.array([can_express(contestant, condition) for condition in conditions])
+        asked = [condition for condition, possible in zip(conditions, answered, strict=True) if possible]
+        step = max(1, _BATCH // max(1, len(conditions)))
+        for start in range(0, len(places), step):
+            faces = read_faces(self.prepared, self.chosen, places[start : start + step])
+            edited = np.full((len(faces), len(conditions), *faces.images.shape[1:]), np.nan, np.float32)
+            if asked:
+                edited[:, answered] = contestant.edit(faces, asked, self.protocol.start)
+            yield faces, edited, answered
+
+    def _judged(self, images: np.ndarray, *, features: bool) -> Arrays:
+        result = {}
+        for index, judge in enumerate(self.judges):
+            judged = judge.judge(images, mirror=False)
+            result[f"probabilities-{index}"] = judged.probabilities
+            if features:
+                result[f"features-{index}"] = judged.features
+        return result
+
+    def _scored(self, images: np.ndarray, contestant: Contestant | None = None) -> Arrays:
+        """Return scores by every critic, or, of a contestant's edits, by its own and by the referee, the first."""
+        critics = [
+            (index, critic)
+            for index, critic in enumerate(self.critics)
+            if contestant is None or index == 0 or critic is contestant
+        ]
+        scores = {f"realness-{index}": critic.realness(images) for index, critic in critics}
+        return {name: score for name, score in scores.items() if score is not None}
+
+    def _key(self, contestant: Contestant) -> dict[str, Any]:
+        facts = contestant.facts
+        return {"kind": facts.kind, "name": facts.name, "sha256": facts.sha256}
+
+    def _kept(self, part: str, key: dict[str, Any], collect: Callable[[], Arrays]) -> Arrays:
+        """Return what an earlier benchmark with the same circumstances collected, or collect and keep it."""
+        circumstances = {
+            "format": _FORMAT,
+            "part": part,
+            "contestant": key,
+            "data": self.prepared.hash,
+            "expressions": self.chosen.expressions,
+            "protocol": self.protocol.to_json(),
+            "judges": [judge.sha256 for judge in self.judges],
+            "critics": [self._key(critic) for critic in self.critics],
+        }
+        digest = hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()[:16]
+        path = self.work / f"{part}-{digest}.npz"
+        if path.exists():
+            try:
+                with np.load(path, allow_pickle=False) as stored:
+                    return dict(stored)
+            except (OSError, ValueError, zipfile.BadZipFile):  # damaged: collected anew
+                path.unlink()
+        arrays = collect()
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, _packed(arrays))
+        return arrays
+
+
+def walk_conditions(
+    contestant: Contestant, expressions: Sequence[str], protocol: Protocol
+) -> tuple[list[Condition], np.ndarray]:
+    """Return the conditions of the walk and, for a disc, angle in radians and radius of each: float32 (codes, 2).
+
+    Without a disc: every expression at each radius, and every pair of them in the shares 1:3, 1:1 and 3:1.
+    """
+    if isinstance(contestant.space, DiscSpace):
+        angles = [2 * math.pi * index / protocol.gamut_angles for index in range(protocol.gamut_angles)]
+        places = [(0.0, 0.0), *((angle, radius) for radius in protocol.gamut_radii for angle in angles)]
+        return [Condition.polar(angle, radius) for angle, radius in places], np.array(places, np.float32)
+    names = [name for name in expressions if name != NEUTRAL and name in contestant.facts.expressions]
+    conditions = [Condition.named(name, radius) for radius in protocol.gamut_radii for name in names]
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            conditions += [Condition.blend({first: share, second: 1 - share}, 1.0) for share in (0.25, 0.5, 0.75)]
+    return conditions, np.zeros((0, 2), np.float32)
+
+
+def _joined(parts: list[Arrays]) -> Arrays:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _packed(arrays: Arrays) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()

@@ -1,0 +1,289 @@
+"""Who can be compared: models of every kind, and baselines that show what a measure is worth.
+
+    RUN, NAME, FILE.safetensors     a model as `mien edit --model` takes it; also official-ganmut:G.ckpt
+    untrained:MODEL                 the same networks with random weights
+    identity                        gives back the face that it got
+    oracle                          gives back a photo of somebody who does look as was asked
+    folder:DIR                      pictures of another program, with requests.csv (`mien.benchmark.folder`)
+
+Every contestant gets faces and conditions and gives back faces; what it does in between is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from mien.benchmark.outcome import ContestantFacts
+from mien.benchmark.pool import Pool
+from mien.editing.edits import make_edits
+from mien.editing.model import ExpressionModel
+from mien.errors import ConditionError, ConfigError, MienError
+from mien.expressions import BASIC
+from mien.images import fit_images
+from mien.loading import open_model
+from mien.networks import Edit, apply_edit, count_parameters
+from mien.runs import Run
+from mien.spaces import Condition, Space
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Face crops of a prepared set."""
+
+    keys: tuple[str, ...]
+    """Their names in the prepared set, n of them."""
+    images: np.ndarray
+    """float32 (n, c, h, w) in [-1, 1]."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, part: slice) -> Faces:
+        return Faces(self.keys[part], self.images[part])
+
+
+class Contestant(Protocol):
+    """What a benchmark asks of a model."""
+
+    @property
+    def facts(self) -> ContestantFacts:
+        """Name, hash, size and origin."""
+        ...
+
+    @property
+    def space(self) -> Space | None:
+        """Its conditional space; None where there is none, and then any expression can be asked for."""
+        ...
+
+    def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
+        """Return every face under every condition: float32 (n, conditions, c, h, w), NaN where it has no answer.
+
+        `start` is `direct` or `auto`, as in `mien.editing.edits`.
+        """
+        ...
+
+    def realness(self, images: np.ndarray) -> np.ndarray | None:
+        """Return its critic's score of each image, higher for more real, float64 (n,); None where it has no critic."""
+        ...
+
+
+class ModelContestant:
+    """Any model that the editor can use."""
+
+    def __init__(self, model: ExpressionModel, name: str, kind: str = "model", run: Path | None = None) -> None:
+        self._model = model
+        self.space = model.space
+        training = model.description.get("training", model.description)
+        data = training.get("data", {}) if isinstance(training, dict) else {}
+        stats, samples = _progress(run)
+        self.facts = ContestantFacts(
+            name=name,
+            kind=kind,
+            sha256=model.sha256,
+            expressions=tuple(model.space.expressions),
+            parameters=_parameters(model),
+            milliseconds=_milliseconds(model),
+            detector=data.get("detector"),
+            training_data=data.get("dataset"),
+            angles_degrees=_angles(model.space),
+            stats=stats,
+            samples=samples,
+        )
+
+    def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
+        """Render every face under every condition, at the faces' own size."""
+        if start == "direct":
+            return self._direct(faces, conditions)
+        edited = [self._composed(image, conditions, start) for image in faces.images]
+        return np.stack(edited) if edited else np.zeros((0, len(conditions), *faces.images.shape[1:]), np.float32)
+
+    def _direct(self, faces: Faces, conditions: Sequence[Condition]) -> np.ndarray:
+        model, count = self._model, len(conditions)
+        large = torch.from_numpy(np.repeat(faces.images, count, axis=0))
+        small = fit_images(torch.from_numpy(faces.images), model.image_size, model.image_channels)
+        codes = np.stack([self.space.code(condition) for condition in conditions])
+        displacement, delta = model.render(
+            small.repeat_interleave(count, dim=0).numpy(), np.tile(codes, (len(faces), 1))
+        )
+        edited = _applied(large, displacement, delta)
+        return edited.reshape(len(faces), count, *faces.images.shape[1:])
+
+    def _composed(self, image: np.ndarray, conditions: Sequence[Condition], start: str) -> np.ndarray:
+        model, count = self._model, len(conditions)
+        small = fit_images(torch.from_numpy(image[None]), model.image_size, model.image_channels)[0].numpy()
+        maps = make_edits(model, small, conditions, start)  # type: ignore[arg-type]
+        large = torch.from_numpy(np.repeat(image[None], count, axis=0))
+        return _applied(large, np.stack([part.displacement for part in maps]), np.stack([part.delta for part in maps]))
+
+    def realness(self, images: np.ndarray) -> np.ndarray | None:
+        """Score images with the model's critic."""
+        score = getattr(self._model, "realness", None)
+        if score is None:
+            return None
+        fitted = fit_images(torch.from_numpy(images), self._model.image_size, self._model.image_channels)
+        try:
+            return np.asarray(score(fitted.numpy()), np.float64)
+        except MienError:  # an official generator without its discriminator
+            return None
+
+
+def _applied(images: torch.Tensor, displacement: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """Apply edits to images of any size; light of one channel goes to all, of three to grey by its luma."""
+    light = torch.from_numpy(delta)
+    if light.shape[1] != images.shape[1]:
+        weights = torch.tensor([0.299, 0.587, 0.114])
+        light = (
+            (light * weights[:, None, None]).sum(1, keepdim=True) if light.shape[1] == 3 else light.expand(-1, images.shape[1], -1, -1)
+        )
+    with torch.inference_mode():
+        return apply_edit(images, Edit(torch.from_numpy(displacement), light)).numpy()
+
+
+class Identity:
+    """Gives back the face that it got: the best of all at keeping, and at nothing else."""
+
+    space = None
+    facts = ContestantFacts("identity", "identity", "", BASIC)
+
+    def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
+        """Repeat the faces."""
+        return np.repeat(faces.images[:, None], len(conditions), axis=1)
+
+    def realness(self, images: np.ndarray) -> np.ndarray | None:
+        """Give no score."""
+        return None
+
+
+class Oracle:
+    """Gives back real photos of other people, held out too, who look as was asked: the best of all at expressing."""
+
+    space = None
+
+    def __init__(self, pool: Pool, seed: int) -> None:
+        self._pool, self._seed = pool, seed
+        self.facts = ContestantFacts("oracle", "oracle", "", pool.expressions)
+
+    def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
+        """Draw for every face and condition a photo whose votes are near to what was asked."""
+        result = np.full((len(faces), len(conditions), *faces.images.shape[1:]), np.nan, np.float32)
+        for row, key in enumerate(faces.keys):
+            for column, condition in enumerate(conditions):
+                if (
+                    condition.angle_radians is None
+                    and (image := self._pool.draw(key, condition, self._seed)) is not None
+                ):
+                    result[row, column] = image
+        return result
+
+    def realness(self, images: np.ndarray) -> np.ndarray | None:
+        """Give no score."""
+        return None
+
+
+def open_contestants(specifications: Sequence[str], device: str = "cpu") -> list[Contestant]:
+    """Open what was named (see the top of this file), but `oracle`, which needs the data; names are made unique.
+
+    Raises `MienError` for what cannot be opened.
+    """
+    opened: list[Contestant] = []
+    taken: set[str] = set()
+    for text in specifications:
+        kind, colon, rest = text.partition(":")
+        if text == "identity":
+            opened.append(Identity())
+        elif kind == "untrained" and colon:
+            opened.append(ModelContestant(untrained(rest, device), _unique("untrained", taken), "untrained"))
+        elif kind == "folder" and colon:
+            from mien.benchmark.folder import Folder
+
+            opened.append(Folder(Path(rest), _unique(Path(rest).resolve().name, taken)))
+        else:
+            model = open_model(text, device)
+            run = Path(text) if (Path(text) / "config.json").exists() else None
+            official = "official" if kind.startswith("official-") and colon else "model"
+            opened.append(ModelContestant(model, _unique(model.name, taken), official, run))
+    return opened
+
+
+def untrained(source: str, device: str = "cpu", seed: int = 0) -> Any:
+    """Return a model with the same networks and space as another, and random weights.
+
+    Raises `ConfigError` where the model is not one of this package's methods.
+    """
+    import dataclasses
+
+    from mien.methods import METHODS
+    from mien.pretrained import load_model
+
+    model = load_model(source)
+    torch.manual_seed(seed)
+    method = METHODS[model.description["method"]](model.method.config).eval().requires_grad_(False)
+    if not hasattr(method, "render"):
+        raise ConfigError(f"`{source}` has no generator to leave untrained", hint="give a run or a shipped model")
+    digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in method.state_dict().values())).hexdigest()
+    return dataclasses.replace(model, method=method, name=f"untrained:{model.name}", sha256=digest).to(device)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    base, number = name, 2
+    while name in taken or name in ("real", "identity", "oracle"):
+        name, number = f"{base}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _parameters(model: ExpressionModel) -> int | None:
+    generator = getattr(getattr(model, "method", model), "generator", None)
+    if generator is not None:
+        return count_parameters(generator)
+    known = model.description.get("parameters")
+    return known.get("generator") if isinstance(known, dict) else None
+
+
+def _milliseconds(model: ExpressionModel, times: int = 7) -> float:
+    """Return the median time of one edit of one crop; the first, which warms up, does not count."""
+    image = np.zeros((1, model.image_channels, model.image_size, model.image_size), np.float32)
+    code = model.space.code(Condition.named(model.space.expressions[-1], 0.9))[None]
+    spent = []
+    for _ in range(times + 1):
+        start = time.perf_counter()
+        model.render(image, code)
+        spent.append(time.perf_counter() - start)
+    return round(1000 * statistics.median(spent[1:]), 2)
+
+
+def _angles(space: Space) -> dict[str, float]:
+    if not hasattr(space, "angles_radians"):
+        return {}
+    return {
+        name: round(float(np.degrees(angle)) % 360, 1)
+        for name, angle in zip(space.expressions[1:], space.angles_radians, strict=True)  # type: ignore[union-attr]
+    }
+
+
+def _progress(run: Path | None) -> tuple[list[dict[str, float]], list[Path]]:
+    if run is None:
+        return [], []
+    return Run.read(run).stats(), sorted((run / "samples").glob("*.png"))
+
+
+def can_express(contestant: Contestant, condition: Condition) -> bool:
+    """Say whether a contestant can be asked for a condition."""
+    if contestant.space is None:
+        if contestant.facts.kind == "folder" and (condition.angle_radians is not None or len(condition.shares) != 1):
+            return False
+        return set(name for name, _ in condition.shares) <= set(contestant.facts.expressions)
+    try:
+        contestant.space.code(condition)
+    except ConditionError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""Held-out photos by what people see in them: what the oracle answers with."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from mien.expressions import NEUTRAL
+from mien.spaces import Condition
+
+#: Photos among which the oracle draws: as near as possible to the request, and not always the same one.
+_NEAREST = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Photos that are not edited in this benchmark."""
+
+    images: np.ndarray
+    """float32 (n, c, h, w) in [-1, 1]."""
+    shares: np.ndarray
+    """What people see in each: float64 (n, k), rows that sum to 1."""
+    expressions: tuple[str, ...]
+    """Names of the k columns."""
+
+    def draw(self, key: str, condition: Condition, seed: int) -> np.ndarray | None:
+        """Return one of the photos nearest to a condition, by the key of the face that asks; None where there is none.
+
+        What is asked is a distribution: the condition's shares times its intensity, and neutral for the rest.
+        """
+        wanted = np.zeros(len(self.expressions))
+        for name, share in condition.shares:
+            wanted[self.expressions.index(name)] += share * condition.intensity
+        if NEUTRAL in self.expressions:
+            wanted[self.expressions.index(NEUTRAL)] += 1 - condition.intensity
+        leading = int(np.argmax(wanted))
+        candidates = np.flatnonzero(self.shares.argmax(1) == leading)
+        if not len(candidates):
+            return None
+        distance = np.abs(self.shares[candidates] - wanted).sum(1)
+        nearest = candidates[np.argsort(distance, kind="stable")[:_NEAREST]]
+        digest = hashlib.blake2b(f"{seed}/{key}/{condition}".encode(), digest_size=8).digest()
+        return self.images[nearest[int.from_bytes(digest, "little") % len(nearest)]]

@@ -1,0 +1,160 @@
+"""One call: models, faces and judges in, everything that can be said about them out."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.benchmark.collecting import Collector
+from mien.benchmark.contestants import Contestant, Oracle, open_contestants
+from mien.benchmark.faces import choose_faces, make_pool, read_faces
+from mien.benchmark.measuring import Collected, Measurer
+from mien.benchmark.outcome import JudgeFacts, Line, Outcome
+from mien.benchmark.protocol import Protocol
+from mien.benchmark.showing import draw_examples, faces_of_photos
+from mien.classifiers import Classifier, load_classifier
+from mien.errors import ConfigError
+from mien.prepared import PreparedSet
+from mien.runs import describe_machine
+from mien.version import VERSION
+
+#: Called with the contestant's name, the part, edits done and edits in all.
+Report = Callable[[str, str, int, int], None]
+
+
+def benchmark(
+    contestants: Sequence[str],
+    judges: Sequence[str],
+    data: Path,
+    out: Path,
+    protocol: Protocol | None = None,
+    *,
+    device: str = "cpu",
+    show: Sequence[Path] = (),
+    report: Report = lambda name, part, done, total: None,
+    command: str = "",
+) -> Outcome:
+    """Compare contestants (`mien.benchmark.contestants`) on held-out faces of a prepared set, by the eyes of judges.
+
+    What is slow is kept in `out`/work: the same call goes on where an earlier one stopped. Numbers depend on protocol,
+    data, models and judges alone. The pictures show faces of the data, or those of the photos `show`.
+
+    Raises `MienError` where something cannot be opened, or does not fit together.
+    """
+    protocol = protocol or Protocol()
+    if not contestants or not judges:
+        raise ConfigError("a benchmark needs a model and a judge", hint="for example `mien bench RUN --judge JUDGE`")
+    prepared = PreparedSet.open(data)
+    opened_judges = _open_judges(judges, device)
+    chosen = choose_faces(prepared, protocol, [judge.expressions for judge in opened_judges])
+    opened = _open(contestants, device, lambda: Oracle(make_pool(prepared, chosen), protocol.seed))
+    probe = np.zeros((1, prepared.channels, prepared.size, prepared.size), np.float32)
+    critics = [c for c in opened if c.facts.kind != "untrained" and c.realness(probe) is not None]
+    collector = Collector(prepared, chosen, opened_judges, critics, protocol, out / "work")
+
+    shown = faces_of_photos(show, device) if show else read_faces(prepared, chosen, chosen.edited[: protocol.examples])
+
+    def told(name: str) -> Callable[[int, int, str], None]:
+        return lambda done, total, part: report(name, part, done, total)
+
+    photos = collector.photos(told("photos"))
+    measurer = Measurer(chosen, opened_judges, [c.facts.name for c in critics], photos, protocol.seed)
+    lines: list[Line] = measurer.of_photos()
+    found: list[Collected] = []
+    for contestant in opened:
+        name = contestant.facts.name
+        collected = Collected(
+            name,
+            collector.edits(contestant, told(name)),
+            collector.sweep(contestant, told(name)),
+            collector.gamut(contestant, told(name)),
+        )
+        lines += measurer.of_contestant(collected)
+        found.append(collected)
+    return Outcome(
+        protocol=protocol,
+        circumstances=_circumstances(prepared, device, command) | {"images": len(chosen.rows)},
+        expressions=chosen.expressions,
+        contestants=tuple(contestant.facts for contestant in opened),
+        judges=tuple(
+            JudgeFacts(judge.name, judge.sha256, judge.config.architecture, judge.expressions)
+            for judge in opened_judges
+        ),
+        lines=tuple(lines),
+        label_counts=prepared.manifest["counts"],
+        **_curves(found, measurer, opened_judges),
+        **draw_examples(opened, shown, chosen.expressions, protocol, of_the_data=not show),
+    )
+
+
+def _open_judges(sources: Sequence[str], device: str) -> list[Classifier]:
+    judges = [load_classifier(source).to(device) for source in sources]
+    names = [judge.name for judge in judges]
+    if len(set(judge.sha256 for judge in judges)) < len(judges):
+        raise ConfigError("the same judge was given twice", hint="give judges that differ, best in architecture too")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two judges are called {names[0]}", hint="rename one of the files or folders")
+    return judges
+
+
+def _open(specifications: Sequence[str], device: str, oracle: Callable[[], Contestant]) -> list[Contestant]:
+    if len(set(specifications)) < len(specifications):
+        raise ConfigError("the same model was given twice", hint="give each model once")
+    plain = [text for text in specifications if text != "oracle"]
+    opened = iter(open_contestants(plain, device))
+    return [oracle() if text == "oracle" else next(opened) for text in specifications]
+
+
+def _curves(found: Sequence[Collected], measurer: Measurer, judges: Sequence[Classifier]) -> Mapping[str, Any]:
+    """Return the curves of an `Outcome`."""
+    curves, gamuts, fed_curves = {}, {}, {}
+    for collected in found:
+        for index, judge in enumerate(judges):
+            key = (collected.name, judge.name)
+            curves[key] = measurer.curves(collected, index, judge)
+            gamut = measurer.gamut(collected, index, judge)
+            if gamut.size:
+                gamuts[key] = gamut.mean(0)
+            fed_curves[key] = measurer.fed_points(collected, index)
+    codes = {collected.name: collected.gamut["codes"] for collected in found if "codes" in collected.gamut}
+    return {
+        "curves": curves,
+        "gamuts": gamuts,
+        "gamut_codes": {name: places for name, places in codes.items() if places.size},
+        "fed_curves": fed_curves,
+    }
+
+
+def _circumstances(prepared: PreparedSet, device: str, command: str) -> dict[str, Any]:
+    return {
+        "data_hash": prepared.hash,
+        "dataset": "+".join(sorted(set(prepared.sources))) or prepared.manifest["dataset"],
+        "data_size": prepared.size,
+        "commit": source_commit(),
+        "device": device,
+        "machine": describe_machine(),
+        "version": VERSION,
+        "date": datetime.date.today().isoformat(),
+        "command": command,
+    }
+
+
+def source_commit() -> str:
+    """Return the commit of the source tree that runs, with `+` where it was changed; empty for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+
+    def git(*arguments: str) -> str:
+        try:
+            return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
+        except OSError:
+            return ""
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")

@@ -1,0 +1,331 @@
+"""The tables of a report, in the shape of Surani 2024's I to V, and what those lack.
+
+Each is made from the lines of results alone, but for parameters and milliseconds, which are facts of a model. What was not
+measured is a dash with the reason below the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mien.benchmark.measures import MEASURES, Measure, measure_of, show
+from mien.benchmark.outcome import ContestantFacts, Outcome
+from mien.benchmark.typesetting import DASH, Column, Row, Table, Value
+from mien.metrics.measurement import Measurement
+
+#: Contestant's name in lines that were measured on photos.
+REAL = "real"
+
+#: What a model is not: it shows what a measure is worth.
+BASELINES = ("identity", "untrained", "oracle")
+
+#: The measures of the overview.
+MAIN = (
+    "f1", "fed", "conditional-fed", "smoothness-per-face", "rank-correlation", "discriminator-auc", "identity",
+    "background", "coverage",
+)  # fmt: skip
+
+_REAL_NAME = "photos"
+_OVERLAP = "Bold: the best value of the models. Where intervals overlap, the difference may be chance."
+_QUIET = "Italics: references, which show what a measure is worth and take no part in the comparison."
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A column of numbers: a kind of measure, by one judge, on one expression or all of them."""
+
+    measure: Measure
+    judge: str | None
+    expression: str | None = None
+
+
+class Numbers:
+    """The lines of a benchmark, found by whose they are, by which judge, and on which expression."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        """Sort the lines; of two of the same kind the first one counts (results.jsonl holds both)."""
+        self._found: dict[tuple[str, str, str | None, str | None], Measurement] = {}
+        self._judges: dict[str, dict[str | None, None]] = {}
+        self.kinds: dict[str, Measure] = {}
+        for line in outcome.lines:
+            kind = measure_of(line.measurement.measure)
+            self.kinds.setdefault(kind.key, kind)
+            where = (line.contestant, kind.key, line.judge, line.measurement.expression)
+            self._found.setdefault(where, line.measurement)
+            self._judges.setdefault(kind.key, {}).setdefault(line.judge)
+        self._order = [judge.name for judge in outcome.judges]
+
+    def get(self, contestant: str, key: str, judge: str | None, expression: str | None = None) -> Measurement | None:
+        """Return a number, or None where none was asked for."""
+        return self._found.get((contestant, key, judge, expression))
+
+    def judges(self, key: str) -> list[str | None]:
+        """Return by whom this kind of measure was taken: judges in their order, then critics, or None alone."""
+        place = {name: index for index, name in enumerate(self._order)}
+        return sorted(self._judges.get(key, {}), key=lambda name: place.get(name or "", len(place)))
+
+
+def all_tables(outcome: Outcome) -> list[Table]:
+    """Return every table that this benchmark has numbers for, the overview first."""
+    numbers = Numbers(outcome)
+    tables = [
+        overview(outcome),
+        *expression_tables(outcome),
+        *class_tables(outcome),
+        _plain_table(outcome, "fed", "Frechet emotion distance (table III)", ("fed", "conditional-fed", "fed-extrapolated")),
+        _plain_table(
+            outcome, "smoothness", "Smoothness (table IV)",
+            ("smoothness-per-face", "smoothness-mean-curve", "smoothness-share", "rank-correlation"),
+        ),
+        _plain_table(
+            outcome, "discriminator", "Real against edited (table V)",
+            ("discriminator-f1", "discriminator-real", "discriminator-generated", "discriminator-auc"),
+        ),
+        _plain_table(
+            outcome, "kept", "Person and background",
+            ("identity", "identity-similarity", "identity-auc", "background", "face-change"),
+        ),
+        _plain_table(outcome, "gamut", "Mixed expressions", ("coverage", "gamut-distance", "compound-distance")),
+        cost_table(outcome),
+    ]  # fmt: skip
+    others = tuple(key for key in numbers.kinds if key not in MEASURES)
+    tables += [_plain_table(outcome, "others", "Other measures", others)] if others else []
+    return [table for table in tables if table.columns and table.rows]
+
+
+def overview(outcome: Outcome) -> Table:
+    """Return one row for each model, one column for each main measure; cells hold a value for each judge."""
+    numbers, facts = Numbers(outcome), outcome.contestants
+    letters = _judge_letters([judge for key in MAIN for judge in numbers.judges(key)])
+    columns, cells, remarks = [], [[] for _ in facts], []
+    for key in MAIN:
+        if not numbers.judges(key):
+            continue
+        wanted = [_Wanted(MEASURES[key], judge) for judge in numbers.judges(key)]
+        filled = [_column(numbers, facts, want, letters.get(want.judge or "", "")) for want in wanted]
+        columns.append(_head(numbers, facts, wanted[0], grouped=False))
+        for index in range(len(facts)):
+            cells[index].append(tuple(values[index] for values in filled))
+    for heading, values in _costs(facts):
+        columns.append(Column(heading, "↓" if "ms" in heading else ""))
+        for index, value in enumerate(values):
+            cells[index].append((value,))
+    if letters:
+        remarks.append("; ".join(f"{letter}: judged by {name}" for name, letter in letters.items()) + ".")
+    rows = _rows(facts, cells)
+    keys = tuple(key for key in MAIN if numbers.judges(key))
+    return Table("overview", "Overview", "model", tuple(columns), rows, (*remarks, *_legend(rows)), keys)
+
+
+def expression_tables(outcome: Outcome) -> list[Table]:
+    """Return tables I and II: rows judges, columns models and photos, a table for each detector of their data."""
+    numbers = Numbers(outcome)
+    judges = numbers.judges("f1")
+    detectors = list(dict.fromkeys(facts.detector for facts in _models(outcome.contestants)))
+    apart = any(detectors) and bool(judges)
+    tables = []
+    for detector in detectors if apart else [None]:
+        facts = [
+            f for f in outcome.contestants if not apart or f.kind in BASELINES or f.detector == detector
+        ]  # fmt: skip
+        wanted = [_Wanted(MEASURES["f1"], judge) for judge in judges]
+        filled = [_column(numbers, facts, want) for want in wanted]
+        arrow = "↑" if judges else ""
+        columns, real = [Column(f.name, arrow, quiet=f.kind in BASELINES) for f in facts], []
+        if any(numbers.get(REAL, "f1", judge) for judge in judges):
+            columns.append(Column(_REAL_NAME, arrow, quiet=True))
+            real = [(_value(numbers.get(REAL, "f1", judge), MEASURES["f1"], quiet=True),) for judge in judges]
+        rows = []
+        for index, judge in enumerate(judges):
+            cells = [(value,) for value in filled[index]] + ([real[index]] if real else [])
+            rows.append(Row(judge or "no judge", tuple(cells)))
+        title = f"Expression F1{_detector_title(detector) if apart else ' (tables I and II)'}"
+        name = f"expression-f1-{len(tables) + 1}" if apart else "expression-f1"
+        remarks = (*_sizes(numbers, facts, wanted), *([_OVERLAP] if _any_best(rows) else []))
+        if real:
+            remarks += ("Photos: how often the judge agrees with the people who labelled them.",)
+        tables.append(Table(name, title, "judge", tuple(columns), tuple(rows), remarks, ("f1",)))
+    return tables
+
+
+def class_tables(outcome: Outcome) -> list[Table]:
+    """Return for each judge the F1 of every expression: rows models and photos, columns expressions."""
+    numbers, tables = Numbers(outcome), []
+    for place, judge in enumerate(numbers.judges("f1")):
+        wanted = [_Wanted(MEASURES["f1"], judge, name) for name in outcome.expressions]
+        title = f"F1 of each expression, judged by {judge}" if judge else "F1 of each expression"
+        table = _table(outcome, f"classes-{place + 1}", title, wanted, by_expression=True)
+        tables.append(table)
+    return tables
+
+
+def cost_table(outcome: Outcome) -> Table:
+    """Return what each model costs and where it comes from."""
+    facts = outcome.contestants
+    costs = _costs(facts)
+    columns = [Column(heading, "↓" if "ms" in heading else "") for heading, _ in costs]
+    cells = [[(values[index],) for _, values in costs] for index in range(len(facts))]
+    for heading, get in (("kind", "kind"), ("training data", "training_data"), ("detector", "detector")):
+        columns.append(Column(heading, words=True))
+        for index, model in enumerate(facts):
+            cells[index].append((_word(getattr(model, get), "not known"),))
+    columns.append(Column("sha256", words=True))
+    for index, model in enumerate(facts):
+        cells[index].append((_word(model.sha256[:12], "has no weights"),))
+    remarks = ("Milliseconds are the median of one edit of one face crop at the model's own size.",)
+    return Table("cost", "Cost and origin", "model", tuple(columns), _rows(facts, cells), remarks)
+
+
+def undefined_lines(outcome: Outcome) -> list[tuple[str, str, str, str]]:
+    """Return (contestant, judge, measure, reason) of every number that could not be measured."""
+    return [
+        (
+            line.contestant,
+            line.judge or "",
+            line.measurement.measure + (f", {line.measurement.expression}" if line.measurement.expression else ""),
+            line.measurement.undefined,
+        )
+        for line in outcome.lines
+        if line.measurement.undefined
+    ]
+
+
+def shown_measures(table: Table) -> list[Measure]:
+    """Return the measures that a table shows and that something is known to fool."""
+    return [MEASURES[key] for key in table.measures if key in MEASURES]
+
+
+# ----------------------------------------------------------------------------------------------------------- building
+
+
+def _plain_table(outcome: Outcome, name: str, title: str, keys: Sequence[str]) -> Table:
+    """Return rows models, columns measures, side by side for each judge."""
+    numbers = Numbers(outcome)
+    pairs = [(judge, key) for key in keys for judge in numbers.judges(key)]
+    judges = list(dict.fromkeys(judge for judge, _ in pairs))
+    wanted = [
+        _Wanted(numbers.kinds[key], judge) for judge in judges for key in keys if (judge, key) in pairs
+    ]  # fmt: skip
+    return _table(outcome, name, title, wanted)
+
+
+def _table(
+    outcome: Outcome, name: str, title: str, wanted: Sequence[_Wanted], *, by_expression: bool = False
+) -> Table:  # fmt: skip
+    numbers, facts = Numbers(outcome), outcome.contestants
+    filled = [_column(numbers, facts, want) for want in wanted]
+    rows = _rows(facts, [[(values[index],) for values in filled] for index in range(len(facts))])
+    of_real = [numbers.get(REAL, want.measure.key, want.judge, want.expression) for want in wanted]
+    if any(of_real):
+        cells = tuple((_value(found, want.measure, quiet=True),) for found, want in zip(of_real, wanted, strict=True))
+        rows += (Row(_REAL_NAME, cells, quiet=True),)
+    heads = [_head(numbers, facts, want, grouped=not by_expression) for want in wanted]
+    remarks = (*_sizes(numbers, facts, wanted), *_legend(rows))
+    return Table(name, title, "model", tuple(heads), rows, remarks, tuple(dict.fromkeys(w.measure.key for w in wanted)))
+
+
+def _column(numbers: Numbers, facts: Sequence[ContestantFacts], want: _Wanted, mark: str = "") -> list[Value]:
+    """Return the values of one measure, the best of the models marked where they can be compared."""
+    found = [numbers.get(f.name, want.measure.key, want.judge, want.expression) for f in facts]
+    models = [m for f, m in zip(facts, found, strict=True) if f.kind not in BASELINES and m and m.value is not None]
+    comparable = len(models) >= 2 and len({m.measure for m in models}) == 1 and want.measure.ranked
+    values = [m.value for m in models if m.value is not None]
+    best = (max if models[0].better == "higher" else min)(values) if comparable else None
+    return [
+        _value(m, want.measure, mark, best=m is not None and m.value == best is not None, quiet=f.kind in BASELINES)
+        for f, m in zip(facts, found, strict=True)
+    ]
+
+
+def _value(
+    found: Measurement | None, measure: Measure, mark: str = "", *, best: bool = False, quiet: bool = False
+) -> Value:
+    if found is None:
+        return Value(DASH, why="not measured here", mark=mark)
+    if found.value is None:
+        return Value(DASH, why=found.undefined, mark=mark)
+    interval = ""
+    if found.low is not None and found.high is not None:
+        interval = f"{show(found.low, measure.scale)}–{show(found.high, measure.scale)}"
+    return Value(show(found.value, measure.scale), interval, best and not quiet, quiet=quiet, mark=mark)
+
+
+def _head(numbers: Numbers, facts: Sequence[ContestantFacts], want: _Wanted, *, grouped: bool) -> Column:
+    names = [*(f.name for f in facts), REAL]
+    found = filter(None, (numbers.get(name, want.measure.key, want.judge, want.expression) for name in names))
+    better = next((m.better for m in found), "")
+    arrow = {"higher": "↑", "lower": "↓"}.get(better, "") if want.measure.ranked else ""
+    return Column(want.expression or want.measure.heading, arrow, group=(want.judge or "") if grouped else "")
+
+
+def _word(text: str | None, why: str) -> Value:
+    return Value(text) if text else Value(DASH, why=why)
+
+
+def _rows(facts: Sequence[ContestantFacts], cells: Sequence[Sequence[tuple[Value, ...]]]) -> tuple[Row, ...]:
+    return tuple(Row(f.name, tuple(own), f.kind in BASELINES) for f, own in zip(facts, cells, strict=True))
+
+
+def _costs(facts: Sequence[ContestantFacts]) -> list[tuple[str, list[Value]]]:
+    """Return parameters and milliseconds of each model, where any model has them."""
+    result = []
+    if any(f.parameters is not None for f in facts):
+        none = Value(DASH, why="has no network")
+        values = [none if f.parameters is None else Value(f"{f.parameters / 1e6:.2f}") for f in facts]
+        result.append(("parameters, millions", values))
+    if any(f.milliseconds is not None for f in facts):
+        models = [f.milliseconds for f in _models(facts) if f.milliseconds is not None]
+        best = min(models) if len(models) >= 2 else None
+        values = [
+            Value(DASH, why="nothing is computed, or it was computed elsewhere")
+            if f.milliseconds is None
+            else Value(show(f.milliseconds, "size"), best=f.milliseconds == best and f.kind not in BASELINES)
+            for f in facts
+        ]
+        result.append(("ms per edit", values))
+    return result
+
+
+def _sizes(numbers: Numbers, facts: Sequence[ContestantFacts], wanted: Sequence[_Wanted]) -> tuple[str, ...]:
+    """Say how many were measured, and where sample sizes differ so that values do not compare."""
+    sizes: dict[str, set[int]] = {}
+    apart: dict[str, None] = {}
+    for want in wanted:
+        found = [numbers.get(f.name, want.measure.key, want.judge, want.expression) for f in facts]
+        measured = [m for m in found if m is not None and m.value is not None]
+        label = want.measure.heading if want.expression is None else want.expression
+        sizes.setdefault(label, set()).update(m.n for m in measured)
+        if len({m.measure for m in measured}) > 1:
+            apart[f"{label}: {', '.join(sorted({m.measure for m in measured}))} do not compare; no best is marked."] = None
+    parts = [f"{label} {_range(counts)}" for label, counts in sizes.items() if counts]
+    return (*([f"n: {'; '.join(parts)}."] if parts else []), *apart)
+
+
+def _range(counts: Iterable[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Explain bold and italics where they are used."""
+    best = _any_best(rows)
+    return (*([_OVERLAP] if best else []), *([_QUIET] if any(row.quiet for row in rows) else []))
+
+
+def _any_best(rows: Sequence[Row]) -> bool:
+    return any(value.best for row in rows for cell in row.cells for value in cell)
+
+
+def _models(facts: Sequence[ContestantFacts]) -> list[ContestantFacts]:
+    return [f for f in facts if f.kind not in BASELINES]
+
+
+def _detector_title(detector: str | None) -> str:
+    return f", data prepared with {detector}" if detector else ", detector of the data not known"
+
+
+def _judge_letters(judges: Iterable[str | None]) -> dict[str, str]:
+    """Return a letter for each judge where there are several."""
+    names = list(dict.fromkeys(name for name in judges if name))
+    return {} if len(names) < 2 else {name: chr(ord("A") + place % 26) for place, name in enumerate(names)}
