@@ -115,10 +115,14 @@ def unpickling(source: str) -> list[str]:
     return found
 
 
-def test_the_package_unpickles_nothing_but_one_file_of_a_known_hash() -> None:
+def test_the_package_unpickles_only_through_torchs_restricted_reader_in_known_places() -> None:
     found = {path.name: unpickling(path.read_text("utf-8")) for path in (ROOT / "mien").rglob("*.py")}
-    # RetinaFace as it was published: only where its hash is the pinned one, which test_retinaface_weights.py shows.
-    known = {"retinaface_weights.py": ["torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)"]}
+    known = {
+        # RetinaFace as it was published: only where its hash is the pinned one, which test_retinaface_weights.py shows.
+        "retinaface_weights.py": ["torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)"],
+        # Checkpoints that somebody names as official ones: test_official.py shows that what they hold does not run.
+        "checkpoint.py": ["torch.load(path, map_location='cpu', weights_only=True)"],
+    }
     assert {name: places for name, places in found.items() if places} == known
 
 

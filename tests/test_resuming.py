@@ -24,7 +24,8 @@ from mien.expressions import BASIC
 from mien.methods.ganmut import GANmut, GANmutConfig
 from mien.prepared import PreparedSet
 from mien.runs import Run
-from mien.training import Progress, TrainConfig, Trainer
+from mien.stepping import TrainConfig, Trainer
+from mien.training import Progress
 
 CPU = torch.device("cpu")
 

@@ -22,16 +22,8 @@ from mien.networks import Edit
 from mien.prepared import PreparedSet
 from mien.runs import Run
 from mien.spaces import LabelSpace
-from mien.training import (
-    Average,
-    Progress,
-    TrainConfig,
-    Trainer,
-    generator_names,
-    sample_grid,
-    train,
-    trained_method,
-)
+from mien.stepping import Average, TrainConfig, Trainer, generator_names
+from mien.training import Progress, sample_grid, train, trained_method
 
 CPU = torch.device("cpu")
 

@@ -83,7 +83,7 @@ def test_network_and_recipe_have_no_name_in_common() -> None:
 
 
 def test_unknown_names_are_answered_with_the_nearest_of_both_kinds() -> None:
-    for typed, meant in (("epoch", "epochs"), ("drop", "dropout"), ("stem", "stem_stride")):
+    for typed, meant in (("epoch", "epochs"), ("drop", "dropout"), ("stemstride", "stem_stride")):
         with pytest.raises(ConfigError, match=f"unknown setting `{typed}`") as refused:
             configure("resnet18", {typed: "1"})
         hint = refused.value.hint

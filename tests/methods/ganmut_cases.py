@@ -31,8 +31,10 @@ def says(probabilities: list[list[float]], coordinates: list[list[float]] | None
 def drawn(labels: list[int], radius: list[float], free: int) -> Draw:
     count = len(labels)
     direction = torch.tensor([[0.0, 1.0]]).expand(count, 2)
+    counted = torch.tensor(max(1.0, sum(rho > 0.2 for rho in radius)))
+    is_free = torch.arange(count) < free
     return Draw(
-        torch.tensor(labels), torch.tensor(radius), torch.zeros(count, 2), torch.arange(count) < free, direction
+        torch.tensor(labels), torch.tensor(radius), torch.zeros(count, 2), is_free, direction, count - free, counted
     )
 
 

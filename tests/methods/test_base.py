@@ -14,9 +14,9 @@ from torch import nn
 from mien.errors import ConfigError, MienError
 from mien.expressions import BASIC
 from mien.methods import METHODS
-from mien.methods.base import config_from_mapping, draw_part, draw_targets, frozen
+from mien.methods.base import Batch, Part, config_from_mapping, draw_part, draw_targets, frozen
 from mien.methods.ganmut import GANmutConfig
-from mien.training import TrainConfig
+from mien.stepping import TrainConfig
 
 
 def test_permuted_targets_are_the_batchs_own_labels_in_another_order() -> None:
@@ -35,11 +35,28 @@ def test_uniform_targets_serve_rare_expressions() -> None:
 
 def test_a_part_of_a_batch_is_drawn_without_repetition() -> None:
     torch.manual_seed(0)
-    device = torch.device("cpu")
-    assert draw_part(8, 1.0, device) == slice(None)
-    parts = [draw_part(8, 0.75, device) for _ in range(50)]
-    assert all(isinstance(part, torch.Tensor) and len(set(part.tolist())) == 6 for part in parts)
-    assert {i for part in parts for i in torch.arange(8)[part].tolist()} == set(range(8))
+    batch = Batch(torch.zeros(8, 1, 1, 1), torch.arange(8))
+    assert draw_part(batch, 1.0) == (slice(None), 1.0)
+    drawn = [draw_part(batch, 0.75) for _ in range(50)]
+    assert all(isinstance(part, torch.Tensor) and len(set(part.tolist())) == 6 for part, _ in drawn)
+    assert {i for part, _ in drawn for i in torch.arange(8)[part].tolist()} == set(range(8))
+    assert all(weight == 1.0 for _, weight in drawn)
+
+
+def test_parts_of_a_batch_draw_together_what_the_whole_batch_draws() -> None:
+    for seed in range(20):
+        torch.manual_seed(seed)
+        whole, _ = draw_part(Batch(torch.zeros(12, 1, 1, 1), torch.arange(12)), 0.25)
+        found, means = [], 0.0
+        for index in range(4):
+            part, labels = Part(index, 4), torch.arange(12)
+            torch.manual_seed(seed)
+            here, weight = draw_part(Batch(torch.zeros(3, 1, 1, 1), part.of(labels), None, part, labels), 0.25)
+            found += part.of(labels)[here].tolist() if weight else []
+            means += weight * part.of(labels)[here].double().mean().item() / 4
+        assert isinstance(whole, torch.Tensor)
+        assert sorted(found) == sorted(whole.tolist())
+        assert means == pytest.approx(whole.double().mean().item())  # a mean over those drawn is the mean of the parts'
 
 
 def test_frozen_lets_go_after_an_error() -> None:
