@@ -80,6 +80,7 @@ def main() -> None:
     ]
     heads = {"class head": np.array([[BASIC.index(r.expression), r.intensity] for r in readings])}
     _, codes = model.read(images[: given.faces])
+    codes = space.points(codes)
     heads["coordinate head"] = np.stack(named(codes, space), axis=1)
     part = images[: given.inversion_faces]
     heads["inversion"] = np.stack(named(by_inversion(model, part), space), axis=1)

@@ -1,91 +1,240 @@
-"""Time training steps of presets on batches of noise: no dataset is needed, and the data does not change the speed.
+"""Time training steps on batches of noise: no dataset is needed, and the data does not change the speed.
 
-A step is what the loop does between two batches: every move of every player with its optimiser, and the average. Lazy
-penalties and generator steps come round at intervals, so whole rounds are timed, and the mean of all steps counts. Two
-lines for each preset go to results.jsonl: seconds per step, and images per second.
+For each network, as the papers have it and with their losses (Wasserstein, gradient penalty, five critic steps), a step is
+taken in three ways: `eager`, in float32 and with nothing switched on; `ours`, as `mien train` takes it with
+precision=bf16-mixed (channels_last, on a GPU fused Adam); `compiled`, the same with compile=yes. With --official the
+official code's own loop runs on the same batch. A step is what a loop does between two batches. Whole rounds of five
+steps are timed, after one to warm up; each way in a process of its own, whose largest memory is noted. FLOP are counted
+by torch from the operators of a round (a multiplication and an addition are two), and the share of the machine's peak is
+measured against products of large matrices in the same process, in the precision of the way.
 
-    python benchmarks/train_speed.py --preset ganmut-fer2013-cpu --preset stargan-fer2013 --threads 2
+    python benchmarks/train_speed.py --case ganmut-128 --official GANMUT_CHECKOUT --threads 2
+    python benchmarks/train_speed.py --preset ganmut-fer2013-cpu          # a preset as it is trained, in place of a case
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import dataclasses
 import json
 import math
+import multiprocessing
+import resource
 import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
+from official_training import official_seconds
 from record import record
 
 from mien.methods import METHODS
 from mien.methods.base import Batch
+from mien.methods.ganmut import GANmutConfig
+from mien.methods.stargan import StarGANConfig
 from mien.presets import PRESETS, configure, find_preset
-from mien.training import TrainConfig, Trainer
+from mien.processes import make_fabric
+from mien.stepping import TrainConfig, Trainer, take_step
+
+_STARGAN = {"adversarial": "wasserstein", "penalty": "gradient", "critic_steps": 5, "image_channels": 3}
+#: Name -> method, its settings, and batch size: the official sizes and losses.
+CASES: dict[str, tuple[str, Any, int]] = {
+    "stargan-48": ("stargan", StarGANConfig(**_STARGAN), 16),  # type: ignore[arg-type]
+    "ganmut-64": ("ganmut", GANmutConfig(image_size=64, critic_layers=5), 16),
+    "ganmut-128": ("ganmut", GANmutConfig(), 16),
+}
+WAYS = ("eager", "ours", "compiled")
 
 
-def noise(config: Any, batch_size: int) -> Batch:
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What one process measures."""
+
+    name: str
+    """Of the case or preset."""
+    way: str
+    """One of `WAYS`, `official`, or `preset`."""
+    batch_size: int
+    """Images in a batch."""
+    seconds: float
+    """Least time that is timed."""
+    threads: int
+    """Of the CPU."""
+    seed: int
+    """Of networks and noise."""
+    checkout: Path | None = None
+    """Of the official code."""
+
+
+def noise(config: Any, batch_size: int, device: torch.device | str) -> Batch:
     """Return a batch of noise with labels and votes."""
     labels = torch.randint(len(config.expressions), (batch_size,))
     shares = torch.nn.functional.one_hot(labels, len(config.expressions)).float()
     images = torch.rand(batch_size, config.image_channels, config.image_size, config.image_size) * 2 - 1
-    return Batch(images, labels, shares)
+    return Batch(images.to(device), labels.to(device), shares.to(device))
 
 
-def take_step(trainer: Trainer, batch: Batch, step: int, config: TrainConfig) -> None:
-    """Take one step as the loop does, without logs, samples and checkpoints."""
-    updates = trainer.method.updates(batch, step)
-    while True:
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16-mixed"):
-            move = next(updates, None)
-        if move is None:
-            break
-        player, terms = move
-        trainer.optimizers[player].zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        trainer.optimizers[player].step()
-    if trainer.average:
-        trainer.average.update(step)
+def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Return how many FLOP a second this device does in products of large matrices: the best of ten."""
+    side = 8192 if device.type == "cuda" else 1536
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    best = math.inf
+    for _ in range(12):
+        _wait(device)
+        start = time.perf_counter()
+        torch.mm(a, b)
+        _wait(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
 
 
-def seconds_per_step(preset: str, least_seconds: float, seed: int) -> tuple[float, int, int]:
-    """Return the mean time of a step, how many were timed, and the batch size."""
-    found = find_preset(preset)
-    method_config, config = configure(found, {})
-    torch.manual_seed(seed)
-    trainer = Trainer(METHODS[found.method](method_config), config, torch.device("cpu"))
-    batch = noise(method_config, config.batch_size)
-    whole_round = math.lcm(method_config.critic_steps, method_config.penalty_interval)
-    for step in range(whole_round):  # warm-up
-        take_step(trainer, batch, step, config)
+def flop_per_image(method_name: str, config: Any, batch_size: int, steps: int) -> float:
+    """Count the FLOP of a round of steps, per image: on the meta device, which computes nothing."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    method = METHODS[method_name](config).to("meta")
+    batch = noise(config, batch_size, "meta")
+    with FlopCounterMode(display=False) as counter:
+        for step in range(steps):
+            for _, terms in method.updates(batch, step):
+                torch.stack(list(terms.values())).sum().backward()
+    return counter.get_total_flops() / (batch_size * steps)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _configuration(work: Work) -> tuple[str, Any, TrainConfig]:
+    """Return method, its settings and the loop's."""
+    if work.way == "preset":
+        found = find_preset(work.name)
+        return (found.method, *configure(found, {"batch_size": work.batch_size} if work.batch_size else {}))
+    name, config, _ = CASES[work.name]
+    precision = "32-true" if work.way == "eager" else "bf16-mixed"
+    return name, config, TrainConfig(batch_size=work.batch_size, precision=precision, compile=work.way == "compiled")
+
+
+def measure(work: Work) -> dict[str, Any]:
+    """Time one way of taking steps; runs in a process of its own."""
+    torch.set_num_threads(work.threads)
+    torch.manual_seed(work.seed)
+    name, config, loop = _configuration(work)
+    fabric = make_fabric(loop.precision)
+    device = fabric.device
+    batch = noise(config, loop.batch_size, device)
+    a_round = math.lcm(config.critic_steps, config.penalty_interval)
+    if work.way == "official":
+        assert work.checkout is not None
+        given = (batch.images.cpu(), batch.labels.cpu())
+        sizes = {"layers": config.critic_layers, "classes": len(config.expressions)}
+        once = official_seconds(work.checkout, name, *given, **sizes, rounds=1)
+        rounds = max(1, round(work.seconds / (5 * once)))
+        seconds, steps = official_seconds(work.checkout, name, *given, **sizes, rounds=rounds), 5 * rounds
+    else:
+        seconds, steps = _time_ours(Trainer(METHODS[name](config), loop, device), work, batch, a_round, fabric)
+    flop = flop_per_image(name, config, loop.batch_size, a_round)
+    reduced = loop.precision == "bf16-mixed" and work.way != "official"
+    peak = peak_flops(device, torch.bfloat16 if reduced else torch.float32)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "seconds": seconds,
+        "steps": steps,
+        "batch_size": loop.batch_size,
+        "images_per_second": loop.batch_size / seconds,
+        "flop_per_image": flop,
+        "peak_flops": peak,
+        "share_of_peak": flop * loop.batch_size / seconds / peak,
+        "memory_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else memory,
+    }
+
+
+def _time_ours(trainer: Trainer, work: Work, batch: Batch, a_round: int, fabric: Any) -> tuple[float, int]:
+    """Return seconds per step, and how many steps were timed."""
+    if work.way == "eager":
+        trainer.method.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        for optimizer in trainer.optimizers.values():
+            optimizer.param_groups[0]["fused"] = False
+
+    def take_round() -> None:
+        for step in range(a_round):
+            for _ in take_step(trainer, [batch], step, fabric):
+                pass
+            if trainer.average:
+                trainer.average.update(step)
+
+    take_round()
+    _wait(fabric.device)
     steps, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < least_seconds or steps == 0:
-        for step in range(whole_round):
-            take_step(trainer, batch, step, config)
-        steps += whole_round
-    return spent / steps, steps, config.batch_size
+    while time.perf_counter() - start < work.seconds or not steps:
+        take_round()
+        _wait(fabric.device)
+        steps += a_round
+    return (time.perf_counter() - start) / steps, steps
+
+
+def in_a_process(work: Work) -> dict[str, Any]:
+    """Measure in a fresh process, so that memory is its own and nothing is warm."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure, work).result()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", action="append", choices=list(PRESETS), required=True, help="repeatable")
-    parser.add_argument("--seconds", type=float, default=20.0, help="least time that each preset is timed for")
+    parser.add_argument("--case", action="append", choices=list(CASES), default=[], help="repeatable")
+    parser.add_argument("--preset", action="append", choices=list(PRESETS), default=[], help="repeatable")
+    parser.add_argument("--way", action="append", choices=WAYS, help="repeatable; default: eager and ours")
+    parser.add_argument("--official", type=Path, action="append", default=[], help="checkout of GANmut or StarGAN")
+    parser.add_argument("--batch-size", type=int, default=0, help="default: 16, or the preset's own")
+    parser.add_argument("--seconds", type=float, default=20.0, help="least time that each way is timed for")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)  # what the record says of the machine
 
-    torch.set_num_threads(given.threads)
+    shared = {"seconds": given.seconds, "threads": given.threads, "seed": given.seed}
     for preset in given.preset:
-        seconds, steps, batch_size = seconds_per_step(preset, given.seconds, given.seed)
         settings = [dict(PRESETS[preset].method_settings), dict(PRESETS[preset].train_settings)]
         digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        facts = {"preset": preset, "settings_sha256": digest, "batch_size": batch_size, "n": steps, "seed": given.seed}
-        record(given.out, "train-step", seconds, unit="s", **facts)
-        record(given.out, "train-images-per-second", batch_size / seconds, unit="1/s", **facts)
-        print(f"{preset}: {seconds:.3f} s per step, {batch_size / seconds:.1f} images/s ({given.threads} threads)")
+        _report(
+            Work(preset, "preset", given.batch_size, **shared), given, {"preset": preset, "settings_sha256": digest}
+        )
+    for case in given.case:
+        method, _, batch_size = CASES[case]
+        # The two checkouts are told apart by what only GANmut's has.
+        kinds = {"ganmut" if (path / "models").is_dir() else "stargan": path for path in given.official}
+        ways = [*(["official"] if method in kinds else []), *(given.way or WAYS[:2])]
+        rates = {}
+        for way in ways:
+            work = Work(case, way, given.batch_size or batch_size, **shared, checkout=kinds.get(method))
+            rates[way] = _report(work, given, {"case": case, "way": way})
+        if "official" in rates:
+            for way in ways[1:]:
+                print(f"    {way}: {rates[way] / rates['official']:.2f} times the official code")
+
+
+def _report(work: Work, given: argparse.Namespace, facts: dict[str, Any]) -> float:
+    """Measure, print and record; return the images per second."""
+    found = in_a_process(work)
+    facts = facts | {"batch_size": found["batch_size"], "n": found["steps"], "seed": given.seed}
+    record(given.out, "train-step", found["seconds"], unit="s", **facts)
+    record(given.out, "train-images-per-second", found["images_per_second"], unit="1/s", **facts)
+    record(given.out, "train-flop-per-image", found["flop_per_image"], unit="FLOP", **facts)
+    peak = round(found["peak_flops"])
+    record(given.out, "train-share-of-peak", found["share_of_peak"], unit="", peak_flops=peak, **facts)
+    record(given.out, "train-memory", found["memory_bytes"], unit="B", **facts)
+    print(
+        f"{work.name} {work.way}: {found['seconds']:.3f} s per step, {found['images_per_second']:.1f} images/s, "
+        f"{found['flop_per_image'] / 1e9:.2f} GFLOP per image, {found['share_of_peak']:.0%} of "
+        f"{found['peak_flops'] / 1e9:.0f} GFLOP/s, {found['memory_bytes'] / 2**20:.0f} MiB",
+        flush=True,
+    )
+    return found["images_per_second"]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ intensities over its whole range. Ten points have nine increments, the largest o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ from mien.metrics.measurement import Better, Measurement, measured
 LEAST_RANGE = 0.05
 
 
+#: Share of the curves that must rise for a mean over all of them.
+_LEAST_SHARE = 0.5
+
+
 def smoothness(
     curves: np.ndarray, expressions: Sequence[str], *, seed: int = 0, least_range: float = LEAST_RANGE
 ) -> list[Measurement]:
@@ -28,7 +33,8 @@ def smoothness(
 
     `smoothness-per-face`: the ratio of each curve, its mean over faces, then over expressions. `smoothness-mean-curve`:
     the ratio of each expression's mean curve, then the mean. `smoothness-defined-share`: of how many curves the range
-    exceeds `least_range`; the others have no ratio and are in no mean. `intensity-rank-correlation`: Spearman's, of
+    exceeds `least_range`; the others have no ratio and are in no mean, and where less than half has one, there is no mean
+    over all. `intensity-rank-correlation`: Spearman's, of
     radius and probability. Each is given over all expressions first, then for each one. The radii grow, from near
     neutral; a curve with a value that is no number is undefined.
     """
@@ -55,8 +61,13 @@ def smoothness(
         details["median"] = float(np.nanmedian(ratios))
     flat = f"the judge's probability rises by more than {least_range} on no curve"
     still = "the judge's probability is the same at every intensity, or no number"
+    per_face = _of_means("smoothness-per-face", ratios, expressions, "lower", flat, details, seed)
+    rising = int(defined.sum())
+    if 0 < rising < _LEAST_SHARE * ratios.size:  # the few may be accidents: no number for all
+        few = f"the judge's probability rises by more than {least_range} on {rising} of {ratios.size} curves only"
+        per_face[0] = replace(per_face[0], value=None, low=None, high=None, undefined=few)
     return [
-        *_of_means("smoothness-per-face", ratios, expressions, "lower", flat, details, seed),
+        *per_face,
         *_of_mean_curves(curves, finite, expressions, details, seed),
         *_of_means("smoothness-defined-share", defined, expressions, "higher", "there are no curves", {}, seed),
         *_of_means("intensity-rank-correlation", correlations, expressions, "higher", still, {}, seed),

@@ -46,7 +46,8 @@ def test_undefined_curves_are_counted_and_in_no_mean() -> None:
     made = by_name(smoothness(curves, ["happy", "sad", "fear"]))
     happy = made["smoothness-per-face", "happy"]
     assert happy.value == pytest.approx((1 / 9 + 1) / 2) and happy.n == 2
-    assert made["smoothness-per-face", None].value == happy.value  # of the expressions that have one
+    assert made["smoothness-per-face", None].value is None  # two of nine curves are too few for all
+    assert "2 of 9 curves" in made["smoothness-per-face", None].undefined
     assert made["smoothness-per-face", None].details["expressions"] == ["happy"]
     assert made["smoothness-per-face", None].details["undefined_curves"] == 7
     assert made["smoothness-per-face", "sad"].value is None
@@ -98,3 +99,17 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         smoothness(np.zeros(shape), ["happy"])
     with pytest.raises(ConfigError, match="neutral"):
         smoothness(np.zeros((3, 1, 10)), ["neutral"])
+
+
+def test_a_few_curves_that_happen_to_rise_make_no_number_for_all() -> None:
+    flat, rising = np.full((4, 1, 5), 0.2), np.linspace(0.1, 0.9, 5)
+    curves = np.concatenate([flat, flat[:, :, ::-1]], axis=1)  # (4 faces, 2 expressions, 5 radii)
+    curves[0, 0] = rising
+
+    def overall(curves: np.ndarray) -> Measurement:
+        return next(m for m in smoothness(curves, ("happy", "sad")) if m.measure == "smoothness-per-face")
+
+    assert overall(curves).value is None
+    assert "1 of 8 curves" in overall(curves).undefined
+    curves[:, 0] = rising
+    assert overall(curves).value == pytest.approx(0.25)  # four of eight rise, in equal steps
