@@ -9,7 +9,6 @@ are in [-1, 1]: the first convolution takes that over, so that frozen layers see
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,13 +17,11 @@ from torch import Tensor
 
 from mien.classifiers.networks import VGG, ExpressionNetwork
 from mien.errors import WeightsError
+from mien.pickled import read_pickled
 from mien.runs import file_sha256, read_tensors
 
 #: Mean and standard deviation of ImageNet's planes, red first, of images in [0, 1].
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-#: The first torch whose reader of tensors cannot be tricked into running code (CVE-2025-32434).
-_SAFE_TORCH = (2, 6)
 
 #: Here and at torchvision.
 _BODY, _PUBLISHED_BODY = "body.", "features."
@@ -96,7 +93,7 @@ def start_from(network: ExpressionNetwork, path: Path) -> str:
         raise WeightsError(
             f"no file `{path}`", hint="give torchvision's weights (.pth, .safetensors), or a judge that was exported"
         )
-    tensors = read_tensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    tensors = read_tensors(path) if path.suffix == ".safetensors" else read_pickled(path)
     if absent := load_body(network, tensors, imagenet=not _is_judge(path)):
         name = _renamed(absent[0], network, _BODY, _PUBLISHED_BODY)
         raise WeightsError(
@@ -115,24 +112,3 @@ def _is_judge(path: Path) -> bool:
         return "classifier" in json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False
-
-
-def _read_pickled(path: Path) -> dict[str, Tensor]:
-    """Read a file of torch's, tensors and nothing else: what would run code is refused by torch's restricted reader."""
-    release = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
-    if release < _SAFE_TORCH:
-        raise WeightsError(
-            f"torch {torch.__version__} cannot read .pth files safely (CVE-2025-32434)", hint="`pip install -U torch`"
-        )
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # the reader fails on broken files in many ways, most of them without a class of their own
-        raise WeightsError(
-            f"{path} is no file of tensors ({type(error).__name__})",
-            hint="download it again; a file that holds more than tensors is refused, since reading it could run code",
-        ) from None
-    if not (isinstance(tensors, dict) and tensors and all(isinstance(tensor, Tensor) for tensor in tensors.values())):
-        raise WeightsError(f"{path} holds no state dict", hint="give the weights as torchvision publishes them")
-    return tensors

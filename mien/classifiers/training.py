@@ -83,7 +83,7 @@ def train_classifier(
         "preset": preset,
         "classifier": dataclasses.asdict(config),
         "recipe": dataclasses.asdict(recipe),
-        "data": {"hash": prepared.hash, "dataset": prepared.manifest["dataset"]},
+        "data": prepared.origin,
         # Also where there is none: a run killed before its first checkpoint must not start anew from elsewhere.
         "init": None if init is None else {"file": init.name, "sha256": start_from(network, init)},
     }

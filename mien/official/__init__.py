@@ -2,7 +2,6 @@
 
     specification.py   `official-ganmut:G.ckpt,size=128` taken apart; the orders of expressions where none is given
     checkpoint.py      tensors out of a checkpoint without running what it holds; its networks as mien's own
-    plane.py           GANmut's Gaussian space as a disc round its neutral
     model.py           the model that the editor and the benchmark take, and the way to safetensors
 
 docs/official.md says what is read, what is refused, and what such a model means.

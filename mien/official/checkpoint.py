@@ -1,7 +1,6 @@
 """Tensors out of a checkpoint without running what it holds, and the official networks as mien's own.
 
-Both projects save pickled state dicts. torch's restricted reader makes tensors and plain containers of them and refuses
-everything else; torch 2.5.1 and older can be tricked there (CVE-2025-32434) and are refused.
+Both projects save pickled state dicts, which `mien.pickled` reads.
 
 The official generator is `mien.networks.ResidualGenerator` layer for layer (image planes first, then the code's), the
 discriminator `PatchCritic` under other names. Two things differ. Their instance norms track running statistics, which
@@ -21,9 +20,8 @@ from torch import Tensor, nn
 
 from mien.errors import WeightsError
 from mien.networks import PatchCritic, ResidualGenerator
+from mien.pickled import read_pickled
 
-#: The first torch whose restricted reader holds.
-_SAFE_TORCH = (2, 6)
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 #: Tensors that GANmut's generators hold beside their network: its conditional space.
 SPACES = ("axes.", "mu.", "covariance_angles.", "covariance_axes.")
@@ -36,26 +34,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
     Raises `WeightsError` for a file that is missing, broken, not finite, or wants more than tensors.
     """
-    release = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
-    if release < _SAFE_TORCH:
-        raise WeightsError(
-            f"torch {torch.__version__} cannot read checkpoints safely (CVE-2025-32434)", hint="`pip install -U torch`"
-        )
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"cannot read `{path}`: {error.strerror or error}", hint="check the path") from None
-    except Exception:  # the reader refuses and fails in many ways, most of them without a class of their own
-        raise WeightsError(
-            f"`{path}` is no plain state dict: it is damaged, or wants code to be run, which is refused",
-            hint="get it again, it may be cut off; or save only tensors: `torch.save(network.state_dict(), FILE)`",
-        ) from None
-    if not (isinstance(loaded, Mapping) and loaded and all(isinstance(value, Tensor) for value in loaded.values())):
-        raise WeightsError(
-            f"`{path}` holds no state dict", hint="official checkpoints are named like 200000-G.ckpt and hold tensors"
-        )
     # DataParallel writes `module.` before every name.
-    return checked({str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}, path)
+    return checked({str(name).removeprefix("module."): tensor for name, tensor in read_pickled(path).items()}, path)
 
 
 def checked(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mien.errors import RunError, WeightsError
 from mien.methods.ganmut import into_disc
+from mien.methods.ganmut_gaussian import into_square
 from mien.networks import CriticOutput, PatchCritic, ResidualGenerator
 from mien.official.checkpoint import (
     SPACES,
@@ -26,10 +27,9 @@ from mien.official.checkpoint import (
     generator_shape,
     read_checkpoint,
 )
-from mien.official.plane import GaussianPlane
 from mien.official.specification import Specification, name_expressions, parse_specification
 from mien.runs import file_sha256, read_tensors, write_tensors, write_text
-from mien.spaces import DiscSpace, LabelSpace, Space
+from mien.spaces import DiscSpace, GaussianPlane, LabelSpace, Space
 
 FORMAT = 1
 #: Both projects train on images of this side unless told otherwise.
@@ -59,8 +59,6 @@ class OfficialModel:
     """In evaluation mode, for RGB."""
     critic: PatchCritic | None
     """The discriminator, for RGB; GANmut published none."""
-    plane: GaussianPlane | None = None
-    """Where the disc's codes lie on the plane of a Gaussian GANmut; other models take codes as they are."""
     device: str = "cpu"
     """Where the networks lie."""
 
@@ -81,8 +79,6 @@ class OfficialModel:
 
     def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return displacement (n, 2, h, w), which is 0, and delta (n, c, h, w): what was painted less what was there."""
-        if self.plane is not None:
-            codes = self.plane.places(codes)
         with torch.inference_mode():
             edit = self.generator(self._tensor(images), self._tensor(codes))
         return edit.displacement.cpu().numpy(), edit.delta.cpu().numpy()
@@ -96,9 +92,8 @@ class OfficialModel:
         probabilities = output.heads[0].softmax(1)
         if isinstance(self.space, LabelSpace):
             return probabilities.cpu().numpy(), probabilities.cpu().numpy()
-        if self.plane is not None:
-            return probabilities.cpu().numpy(), self.plane.codes(output.heads[1].cpu().numpy())
-        return probabilities.cpu().numpy(), into_disc(output.heads[1]).cpu().numpy()
+        within = into_disc if self.space.plane is None else into_square
+        return probabilities.cpu().numpy(), within(output.heads[1]).cpu().numpy()
 
     def realness(self, images: np.ndarray) -> np.ndarray:
         """Return how real the critic finds each image, (n,): the mean over its patches, without unit or zero.
@@ -213,9 +208,9 @@ def _assembled(asked: Specification, networks: _Networks, files: _Files) -> Offi
     tensors, path, ganmut = networks["generator"], asked.generator, asked.kind == "official-ganmut"
     generator = build_generator(tensors, path, blue_first=ganmut)
     if ganmut:
-        space, plane, parametrization = _learned_space(tensors, asked)
+        space, parametrization = _learned_space(tensors, asked)
     else:
-        space, plane, parametrization = _label_space(tensors, generator, asked), None, "labels"
+        space, parametrization = _label_space(tensors, generator, asked), "labels"
     channels, code_size = generator_shape(generator)
     if code_size != space.size:
         raise WeightsError(f"`{path}` has a generator that takes no place on a plane", hint="download it again")
@@ -241,7 +236,7 @@ def _assembled(asked: Specification, networks: _Networks, files: _Files) -> Offi
     }
     name = f"{asked.kind}-{Path(files['generator']['file']).stem}"
     digest = files["generator"]["sha256"]
-    return OfficialModel(name, digest, description, image_size, space, generator, critic, plane)
+    return OfficialModel(name, digest, description, image_size, space, generator, critic)
 
 
 def _label_space(tensors: Mapping[str, Tensor], generator: ResidualGenerator, asked: Specification) -> LabelSpace:
@@ -252,7 +247,7 @@ def _label_space(tensors: Mapping[str, Tensor], generator: ResidualGenerator, as
     return LabelSpace(name_expressions(asked.kind, generator_shape(generator)[1], asked.expressions))
 
 
-def _learned_space(tensors: Mapping[str, Tensor], asked: Specification) -> tuple[DiscSpace, GaussianPlane | None, str]:
+def _learned_space(tensors: Mapping[str, Tensor], asked: Specification) -> tuple[DiscSpace, str]:
     """Return GANmut's space: the disc of its axes, or the disc round neutral of its Gaussians."""
     path = asked.generator
     learned = {name: t.numpy() for name, t in tensors.items() if name.startswith(SPACES)}
@@ -267,12 +262,10 @@ def _learned_space(tensors: Mapping[str, Tensor], asked: Specification) -> tuple
     if axes is not None:
         names = name_expressions(asked.kind, len(axes) + 1, asked.expressions)
         angles = np.arctan2(axes[:, 1], axes[:, 0]) % (2 * np.pi)
-        return DiscSpace(names, tuple(float(angle) for angle in angles)), None, "linear"
+        return DiscSpace(names, tuple(float(angle) for angle in angles)), "linear"
     assert mu is not None
     names = name_expressions(asked.kind, len(mu), asked.expressions)
     turns, widths = learned.get("covariance_angles.weight"), learned.get("covariance_axes.weight")
     if turns is None or widths is None or turns.size != len(mu) or widths.shape != mu.shape:
         raise WeightsError(f"`{path}` lacks the covariances of its expressions", hint="download it again")
-    plane = GaussianPlane.learned(mu, turns.ravel(), widths)
-    # No radius is neutral by definition here: what is nearer to neutral's Gaussian than to any other is.
-    return DiscSpace(names, plane.angles_radians, neutral_radius=0.0), plane, "gaussian"
+    return DiscSpace.on_plane(names, GaussianPlane.learned(mu, turns.ravel(), widths)), "gaussian"

@@ -18,16 +18,16 @@ from mien.runs import Run
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
-    """Return 560 drawn faces of 80 persons, grey, 32 px; eight persons are for validation."""
+    """Return 420 drawn faces of 60 persons, grey, 32 px; six persons are for validation."""
     folder = tmp_path_factory.mktemp("drawn") / "set"
-    return prepare(drawn.read(count=560, size=32), folder, dataset="drawn", size=32, channels=1)
+    return prepare(drawn.read(count=420, size=32), folder, dataset="drawn", size=32, channels=1)
 
 
 @pytest.fixture(scope="session")
 def learned(faces: PreparedSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return the run of a tiny ResNet18 that has learned the drawn faces in four epochs."""
-    config = ClassifierConfig("resnet18", image_size=32, image_channels=1, width=8, stem_stride=2)
-    recipe = Recipe(epochs=4, batch_size=16, learning_rate=4e-3, warmup_steps=10, augmentation="none")
+    config = ClassifierConfig("resnet18", image_size=32, image_channels=1, width=6, stem_stride=2)
+    recipe = Recipe(epochs=4, batch_size=12, learning_rate=5e-3, warmup_steps=10, augmentation="none")
     return train_classifier("tiny", config, recipe, faces.path, tmp_path_factory.mktemp("judges") / "tiny")
 
 

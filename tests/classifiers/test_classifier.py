@@ -28,14 +28,14 @@ def judge(learned: Run) -> Classifier:
 
 @pytest.fixture(scope="module")
 def images(faces: PreparedSet) -> np.ndarray:
-    """Return the 56 faces of validation, (n, 1, 32, 32) in [-1, 1]."""
+    """Return the 42 faces of validation, (n, 1, 32, 32) in [-1, 1]."""
     return faces.images(faces.select(split="validation")).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
 
 
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 56])
+@pytest.mark.parametrize("batch_size", [1, 5, 42])
 def test_the_size_of_batches_does_not_matter(judge: Classifier, images: np.ndarray, batch_size: int) -> None:
     whole, parts = judge.judge(images), judge.judge(images, batch_size=batch_size)
     assert np.abs(whole.probabilities - parts.probabilities).max() < 1e-6
@@ -75,7 +75,7 @@ def test_a_judge_of_colour_takes_grey(write_judge: Callable[..., Run], images: n
 
 def test_no_images_are_judged_too(judge: Classifier) -> None:
     nothing = judge.judge(np.zeros((0, 3, 20, 24), np.float32))
-    assert nothing.probabilities.shape == (0, 7) and nothing.features.shape == (0, 64)
+    assert nothing.probabilities.shape == (0, 7) and nothing.features.shape == (0, 48)
 
 
 def test_an_image_that_is_no_number_is_judged_to_be_none_and_spoils_no_other(
@@ -104,7 +104,7 @@ def test_an_exported_judge_says_the_same(learned: Run, images: np.ndarray, tmp_p
     assert {tensor.dtype.name for tensor in load_file(path).values()} == {"float16", "int64"}
     assert (file.name, file.expressions, file.config) == ("tiny", run.expressions, run.config)
     assert file.sha256 == file_sha256(path) == json.loads(path.with_suffix(".json").read_text())["sha256"]
-    assert file.description["licence"] == "drawn" and file.description["training"]["images"] == 31 * 4 * 16
+    assert file.description["licence"] == "drawn" and file.description["training"]["images"] == 31 * 4 * 12
     assert file.description["parameters"] == sum(p.numel() for p in run.network.parameters())
 
 
@@ -120,7 +120,7 @@ def test_the_file_tells_what_was_measured_of_just_these_weights(
     facts = measure_classifier(load_classifier(run.path), faces)
     write_report(facts, run.path)
     accuracy = next(score["value"] for score in facts["scores"] if score["measure"] == "judge-accuracy")
-    assert measured(run)["judge-accuracy"] == accuracy and measured(run)["n"] == 56
+    assert measured(run)["judge-accuracy"] == accuracy and measured(run)["n"] == 42
     write_report({**facts, "sha256": "of earlier weights"}, run.path)
     assert measured(run) is None
 
@@ -188,7 +188,7 @@ def test_broken_runs_get_one_clear_error(write_judge: Callable[..., Run], tmp_pa
     run.save_checkpoint(42, spoiled)
     with pytest.raises(WeightsError, match=r"not numbers \(in fc.bias\)"):
         load_classifier(run.path)
-    with pytest.raises(WeightsError, match="does not end in .safetensors"):
+    with pytest.raises(WeightsError, match="does not end in"):
         export_classifier(run, tmp_path / "judge.bin")
     config = json.loads((run.path / "config.json").read_text())
     (run.path / "config.json").write_text(json.dumps({"classifier": config["classifier"]}))

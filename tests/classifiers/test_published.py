@@ -118,9 +118,8 @@ class Bomb:
 
 def test_a_file_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Bomb(tmp_path / "ran")}, tmp_path / "bomb.pth")
-    with pytest.raises(WeightsError, match="no file of tensors") as refused:
+    with pytest.raises(WeightsError, match="wants code to be run") as refused:
         start_from(build("resnet18", 3), tmp_path / "bomb.pth")
-    assert "more than tensors" in refused.value.hint
     assert not (tmp_path / "ran").exists()
     torch.load(tmp_path / "bomb.pth", weights_only=False)  # the bomb is a real one
     assert (tmp_path / "ran").exists()
@@ -138,7 +137,7 @@ def test_broken_files_get_one_clear_error_each(tmp_path: Path) -> None:
     assert "no file" in str(error("none.pth"))
     for name in ("half.pth", "half.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 no")
-    assert "no file of tensors" in str(error("half.pth"))
+    assert "no plain state dict" in str(error("half.pth"))
     assert "no readable safetensors file" in str(error("half.safetensors"))
     torch.save([1, 2], tmp_path / "list.pth")
     assert "holds no state dict" in str(error("list.pth"))

@@ -38,25 +38,25 @@ def test_a_judge_whose_answers_are_known_is_measured_by_hand(
     write_judge: Callable[..., Run], faces: PreparedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = load_classifier(write_judge().path)
-    # 56 faces, eight of each expression: it takes every neutral face for a happy one and is else right, with 0.8.
+    # 42 faces, six of each expression: it takes every neutral face for a happy one and is else right, with 0.8.
     labels = np.array([BASIC.index(faces.expressions[i]) for i in faces.labels[faces.select(split="validation")]])
     seen = np.where(labels == 0, 1, labels)
-    answers = np.full((56, 7), 0.2 / 6, np.float32)
-    answers[np.arange(56), seen] = 0.8
+    answers = np.full((42, 7), 0.2 / 6, np.float32)
+    answers[np.arange(42), seen] = 0.8
     monkeypatch.setattr(report, "judge_rows", lambda *given: answers)
     facts = measure_classifier(judge, faces)
     f1 = {score["expression"]: score["value"] for score in facts["scores"] if score["measure"] == "judge-f1"}
     assert f1["neutral"] == 0 and f1["sad"] == 1
-    assert f1["happy"] == pytest.approx(2 * 8 / (2 * 8 + 8))
+    assert f1["happy"] == pytest.approx(2 * 6 / (2 * 6 + 6))
     assert f1[None] == pytest.approx((0 + 2 / 3 + 5) / 7)
-    assert np.array(facts["confusion"])[0].tolist() == [0, 8, 0, 0, 0, 0, 0]
-    assert np.trace(facts["confusion"]) == 48 and np.sum(facts["confusion"]) == 56
-    assert facts["calibration_error"] == pytest.approx(48 / 56 - 0.8, abs=1e-6)
+    assert np.array(facts["confusion"])[0].tolist() == [0, 6, 0, 0, 0, 0, 0]
+    assert np.trace(facts["confusion"]) == 36 and np.sum(facts["confusion"]) == 42
+    assert facts["calibration_error"] == pytest.approx(36 / 42 - 0.8, abs=1e-6)
     whole = next(score for score in facts["scores"] if score["measure"] == "judge-f1" and score["expression"] is None)
-    assert whole["details"]["faces"] == 8  # persons, not images
+    assert whole["details"]["faces"] == 6  # persons, not images
     # Every person fails in the same seventh of the faces: resampling persons changes nothing.
     assert headline(facts).startswith("validation: accuracy 0.857 (0.857 to 0.857), macro-F1 0.810 (")
-    assert headline(facts).endswith("calibration error 0.057, n 56")
+    assert headline(facts).endswith("calibration error 0.057, n 42")
 
 
 def test_images_are_read_in_parts_and_in_order(learned: Run, faces: PreparedSet) -> None:
@@ -64,7 +64,7 @@ def test_images_are_read_in_parts_and_in_order(learned: Run, faces: PreparedSet)
     told: list[tuple[int, int]] = []
     parts = judge_rows(judge, faces, rows, lambda done, total: told.append((done, total)))
     whole = judge.judge(faces.images(rows).transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
-    assert told == [(256, 560), (512, 560), (560, 560)]
+    assert told == [(256, 420), (420, 420)]
     assert np.abs(parts - whole.probabilities).max() < 1e-6
 
 
@@ -72,7 +72,7 @@ def test_the_report_is_three_files(learned: Run, faces: PreparedSet, tmp_path: P
     facts = measure_classifier(load_classifier(learned.path), faces)
     assert write_report(facts, tmp_path) == tmp_path / "report.json"
     assert json.loads((tmp_path / "report.json").read_text()) == facts
-    assert facts["data_hash"] == faces.hash and facts["n"] == 56 and facts["split"] == "validation"
+    assert facts["data_hash"] == faces.hash and facts["n"] == 42 and facts["split"] == "validation"
     for name in ("confusion.png", "calibration.png"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 400 and len(picture.convert("L").getcolors() or []) > 10

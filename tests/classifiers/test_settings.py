@@ -69,7 +69,8 @@ def test_a_recipe_that_cannot_be_is_refused(changes: dict[str, Any], error: str)
 
 def test_settings_of_both_kinds_are_changed_by_name() -> None:
     network, recipe = configure(
-        "resnet50", {"epochs": "2", "hidden": "64,32", "unfreeze_after": "5", "soft_labels": "no", "expressions": "smile,sad"}
+        "resnet50",
+        {"epochs": "2", "hidden": "64,32", "unfreeze_after": "5", "soft_labels": "no", "expressions": "smile,sad"},
     )
     assert dataclasses.asdict(network) == dataclasses.asdict(PRESETS["resnet50"].network) | {
         "hidden": (64, 32), "expressions": ("happy", "sad"),

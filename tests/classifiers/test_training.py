@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -48,7 +49,7 @@ def tensors(run: Run) -> dict[str, Tensor]:
 def test_a_tiny_network_learns_drawn_faces(learned: Run, faces: PreparedSet) -> None:
     facts = measure_classifier(load_classifier(learned.path), faces)
     accuracy = next(score["value"] for score in facts["scores"] if score["measure"] == "judge-accuracy")
-    assert facts["n"] == 56 and accuracy > 0.6  # chance is one in seven; persons of validation were never seen
+    assert facts["n"] == 42 and accuracy > 0.6  # chance is one in seven; persons of validation were never seen
     losses = [line["loss"] for line in learned.stats()]
     assert losses[-1] < 0.5 * losses[0]
 
@@ -129,7 +130,7 @@ def test_the_loss_is_the_cross_entropy_with_votes_or_labels(
     assert batch.shares is not None and batch.shares.max() < 1
     wanted = batch.shares if soft else torch.eye(7)[batch.labels]
     wanted = wanted * (1 - smoothing) + smoothing / 7
-    log = network(batch.images).double().log_softmax(1)
+    log = network(batch.images).detach().double().log_softmax(1)
     assert run.stats()[0]["loss"] == pytest.approx(float(-(wanted * log).sum(1).mean()), abs=1e-5)
 
 
@@ -175,7 +176,7 @@ def test_frozen_parts_keep_weights_and_statistics(prepared: PreparedSet, tmp_pat
     block = {name for name in states[0] if name.startswith("layer4.")}
     moved = [
         {name for name in after if not torch.equal(before[name], after[name])}
-        for before, after in zip(states, states[1:], strict=False)
+        for before, after in itertools.pairwise(states)
     ]
     assert not moved[0] & (body | block) and {"fc.weight", "dense.0.weight"} <= moved[0]
     assert not moved[1] & body and block <= moved[1]  # norms' means, variances and counts too
@@ -194,8 +195,9 @@ def _network(run: Run) -> dict[str, Tensor]:
 def test_a_cover_is_a_grey_rectangle_of_at_most_half_the_side() -> None:
     torch.manual_seed(0)
     images = torch.full((200, 1, 32, 32), 0.7)
-    covered = cover(images, probability=1.0)[:, 0] == 0
-    assert ((cover(images, probability=1.0) == 0) | (cover(images, probability=1.0) == images)).all()
+    result = cover(images, probability=1.0)
+    covered = result[:, 0] == 0
+    assert torch.equal(result[result != 0], images[result != 0])
     for one in covered:
         rows, columns = one.any(1), one.any(0)
         assert torch.equal(one, rows[:, None] & columns[None])  # whole: rows times columns
@@ -244,7 +246,7 @@ def test_another_recipe_and_another_start_do_not_resume(prepared: PreparedSet, t
 
 
 def test_a_diverged_training_stops_before_it_writes_a_checkpoint(prepared: PreparedSet, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(SHORT, learning_rate=1e38, warmup_steps=0)
+    recipe = dataclasses.replace(SHORT, learning_rate=1e20, warmup_steps=0)
     with pytest.raises(RunError, match="diverged before step 4") as error:
         train_classifier("t", TINY, recipe, prepared.path, tmp_path / "run")
     assert "lower learning_rate" in error.value.hint
