@@ -16,20 +16,21 @@ import torch
 
 # The modules whose signatures carry shapes. The numeric tower lets an int stand where a float is declared.
 jaxtyping.install_import_hook(
-    ["mien.networks", "mien.losses", "mien.methods"],
+    ["mien.networks", "mien.losses", "mien.methods", "mien.classifiers.networks"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
 from mien.datasets import Sample  # noqa: E402
 from mien.expressions import BASIC  # noqa: E402
 from mien.methods.ganmut import GANmutConfig  # noqa: E402
+from mien.methods.ganmut_gaussian import GaussianGANmutConfig  # noqa: E402
 from mien.methods.stargan import StarGANConfig  # noqa: E402
 from mien.prepared import PreparedSet, prepare  # noqa: E402
 from mien.runs import Run  # noqa: E402
 from mien.training import Progress, TrainConfig, train  # noqa: E402
 
 # Configurations check their values themselves, with errors for people: those errors are what the tests look at.
-for _kind in (GANmutConfig, StarGANConfig):
+for _kind in (GANmutConfig, GaussianGANmutConfig, StarGANConfig):
     _kind.__init__ = inspect.unwrap(_kind.__init__)
 
 # Sums are bit for bit the same only for the same number of threads.

@@ -15,6 +15,7 @@ from mien.batches import Augmentation, Batches, augment
 from mien.datasets import Sample
 from mien.errors import DataError
 from mien.expressions import BASIC, VOCABULARY
+from mien.methods.base import Part
 from mien.prepared import PreparedSet
 
 STILL = Augmentation(probability=0.0, mirror=0.0)
@@ -139,6 +140,32 @@ def test_a_set_that_does_not_fit_in_memory_is_read_from_disk_with_the_same_resul
     assert mapped._resident is None
     for step in (0, 7, 8):
         assert torch.equal(resident.draw(step).images, mapped.draw(step).images)
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 1 << 30])
+def test_parts_of_a_batch_are_its_rows_augmented_alike(prepared: PreparedSet, resident_bytes: int) -> None:
+    source = batches(prepared, augmentation=Augmentation(), resident_bytes=resident_bytes)
+    whole = source.draw(3)
+    for index in range(2):
+        part = source.draw(3, Part(index, 2))
+        assert torch.allclose(part.images, whole.images[index::2], atol=1e-6)
+        assert torch.equal(part.labels, whole.labels[index::2])
+        assert part.shares is not None and whole.shares is not None
+        assert torch.equal(part.shares, whole.shares[index::2])
+        assert torch.equal(part.whole_labels, whole.labels)
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_reading_ahead_gives_the_same_batches_from_any_step_on(prepared: PreparedSet, workers: int) -> None:
+    settings: dict[str, Any] = {"balance": 0.5, "augmentation": Augmentation()}
+    resident = batches(prepared, **settings)
+    streamed = batches(prepared, **settings, resident_bytes=0, workers=workers)
+    parts = [Part(0, 2), Part(1, 2)]
+    for step, found in zip(range(5, 25), streamed.stream(range(5, 25), parts), strict=True):
+        for part, batch in zip(parts, found, strict=True):
+            wanted = resident.draw(step, part)
+            assert torch.equal(batch.images, wanted.images)
+            assert torch.equal(batch.labels, wanted.labels)
 
 
 # --- size and channels -------------------------------------------------------------------------------------------

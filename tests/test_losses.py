@@ -92,7 +92,7 @@ def test_gradient_penalty_is_taken_between_fake_and_real() -> None:
     real, fake = torch.ones(3, 1, 1, 1), torch.zeros(3, 1, 1, 1)
     between = torch.tensor([0.0, 0.25, 1.0]).reshape(3, 1, 1, 1)
     penalty = gradient_penalty(lambda x: x.square() / 2, real, fake, between)
-    assert penalty.item() == pytest.approx((1 + 0.75**2) / 3)
+    assert penalty.item() == pytest.approx((1 + 0.75**2) / 3, rel=1e-5)  # |gradient|^2 is kept off zero
 
 
 def test_penalties_teach_the_critic_and_not_the_generator() -> None:

@@ -33,7 +33,6 @@ from mien.errors import ConditionError, WeightsError
 from mien.expressions import BASIC, VOCABULARY
 from mien.loading import open_model
 from mien.official import OfficialModel, convert, load_official
-from mien.official.plane import GaussianPlane
 from mien.spaces import Condition, DiscSpace, LabelSpace
 
 PORTRAIT = Path(__file__).parent.parent / "assets" / "astronaut.png"
@@ -123,24 +122,6 @@ def test_the_linear_space_has_the_learned_directions_in_affectnets_order(write) 
         np.testing.assert_allclose(space.code(Condition.named(name, 1.0)), directions[index], atol=1e-6)
 
 
-def test_the_gaussian_plane_by_hand() -> None:
-    # Neutral at (0.2, 0); one centre 0.4 to its right, one 0.3 above it. Widths 4 and 1, turned by a right angle.
-    centres = np.array([[0.2, 0.0], [0.6, 0.0], [0.2, 0.3]])
-    turned = np.array([math.pi / 2, 0.0, 0.0])
-    plane = GaussianPlane.learned(np.arctanh(centres), turned, np.array([[4.0, 1.0], [1.0, -1.0], [1.0, 1.0]]))
-    np.testing.assert_allclose(plane.covariances[0], [[1, 0], [0, 4]], atol=1e-12)
-    np.testing.assert_allclose(plane.angles_radians, [0, math.pi / 2], atol=1e-12)
-    half_way = 0.5 * np.array([math.cos(math.pi / 4), math.sin(math.pi / 4)])
-    codes = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.5], half_way])
-    places = [[0.2, 0.0], [0.6, 0.0], [0.2, 0.15], [0.2 + 0.35 * half_way[0], 0.35 * half_way[1]]]
-    np.testing.assert_allclose(plane.places(codes), places, atol=1e-6)
-    np.testing.assert_allclose(plane.codes(np.array(places)), codes, atol=1e-6)
-    np.testing.assert_allclose(plane.codes(np.array([[1.0, 0.0]])), [[1.0, 0.0]], atol=1e-6)  # further out: the rim
-    # At (0.2, 0.3): squared distances 0.09 / 4 to neutral, 0.16 + 0.09, and 0.
-    shares = np.exp([-0.0225, -0.25, 0.0])
-    np.testing.assert_allclose(plane.probabilities(np.array([[0.2, 0.3]]))[0], shares / shares.sum(), atol=1e-12)
-
-
 # --- the critic -----------------------------------------------------------------------------------------------------
 
 
@@ -165,8 +146,8 @@ def test_the_gaussian_critic_has_places_behind_its_classes(write) -> None:
     _, head = discriminate(tensors, blue_first(images()), layers=4)
     probabilities, found = model.read(images())
     np.testing.assert_allclose(probabilities, head[:, :7].softmax(1), atol=1e-5)
-    assert model.plane is not None and (np.hypot(*found.T) < 1).all()
-    np.testing.assert_allclose(model.plane.places(found), head[:, 7:], atol=1e-5)
+    assert (head[:, 7:].abs() < 1).all()
+    np.testing.assert_allclose(found, head[:, 7:], atol=1e-5)
 
 
 def test_stargans_critic_takes_rgb(write) -> None:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("paper", ["ganmut", "stargan"])
+@pytest.mark.parametrize("paper", ["ganmut", "ganmut-gaussian", "stargan"])
 def test_the_papers_document_names_only_tests_and_settings_that_exist(paper: str) -> None:
     text = (ROOT / "docs" / "papers" / f"{paper}.md").read_text(encoding="utf-8")
     tests = {

@@ -12,10 +12,18 @@ from hypothesis import strategies as st
 
 from mien.errors import ConditionError, WeightsError
 from mien.expressions import BASIC
-from mien.spaces import Condition, DiscSpace, LabelSpace, space_from_json
+from mien.spaces import Condition, DiscSpace, GaussianPlane, LabelSpace, space_from_json
 
 #: happy at 0, sad at 120, surprise at 240 degrees.
 THREE = DiscSpace(("neutral", "happy", "sad", "surprise"), (0.0, 2 * math.pi / 3, 4 * math.pi / 3))
+
+#: Neutral at (0.2, 0), happy 0.4 to its right, sad 0.3 above it. Neutral has the widths 4 and 1, turned by a right angle.
+PLANE = GaussianPlane.learned(
+    np.arctanh([[0.2, 0.0], [0.6, 0.0], [0.2, 0.3]]),
+    np.array([math.pi / 2, 0.0, 0.0]),
+    np.array([[4.0, 1.0], [1.0, -1.0], [1.0, 1.0]]),
+)
+ON_PLANE = DiscSpace.on_plane(("neutral", "happy", "sad"), PLANE)
 
 angles = st.floats(0, 2 * math.pi, exclude_max=True)
 intensities = st.floats(0, 1)
@@ -180,7 +188,104 @@ def test_a_disc_needs_neutral_first_and_an_angle_for_each_other(names: tuple[str
         DiscSpace(names, (0.5,) * count)
 
 
-@pytest.mark.parametrize("space", [THREE, LabelSpace(("happy", "sad"))])
+# --- the disc on a plane of Gaussians ------------------------------------------------------------------------------
+
+
+@st.composite
+def planes(draw: st.DrawFn) -> GaussianPlane:
+    """Draw a plane of five expressions; all but neutral lie at least 5 degrees from each other, seen from neutral."""
+    unit = st.floats(0.05, 1)
+    neutral = np.array([draw(st.floats(-0.9, 0.9)), draw(st.floats(-0.9, 0.9))])
+    gaps = np.array([draw(unit) for _ in range(4)])
+    around = draw(angles) + np.cumsum(gaps / gaps.sum()) * 2 * math.pi
+    directions = np.stack([np.cos(around), np.sin(around)], axis=1)
+    room = ((1 - np.sign(directions) * neutral) / np.maximum(np.abs(directions), 1e-9)).min(axis=1)
+    centres = np.vstack(
+        [neutral, neutral + directions * (room * [draw(st.floats(0.1, 0.99)) for _ in range(4)])[:, None]]
+    )
+    widths = np.array([[draw(unit), draw(unit)] for _ in range(5)])
+    return GaussianPlane.learned(np.arctanh(centres), np.array([draw(angles) for _ in range(5)]), widths)
+
+
+def test_the_plane_by_hand() -> None:
+    np.testing.assert_allclose(PLANE.centres, [[0.2, 0.0], [0.6, 0.0], [0.2, 0.3]], atol=1e-12)
+    np.testing.assert_allclose(PLANE.covariances[0], [[1, 0], [0, 4]], atol=1e-12)
+    np.testing.assert_allclose(PLANE.covariances[1], np.eye(2), atol=1e-12)  # widths have no sign
+    np.testing.assert_allclose(PLANE.angles_radians, [0, math.pi / 2], atol=1e-12)
+    half_way = 0.5 * np.array([math.cos(math.pi / 4), math.sin(math.pi / 4)])
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.5], half_way])
+    places = [[0.2, 0.0], [0.6, 0.0], [0.2, 0.15], [0.2 + 0.35 * half_way[0], 0.35 * half_way[1]]]
+    np.testing.assert_allclose(PLANE.places(points), places, atol=1e-6)
+    np.testing.assert_allclose(PLANE.points(np.array(places)), points, atol=1e-6)
+    np.testing.assert_allclose(PLANE.points(np.array([[1.0, 0.0]])), [[1.0, 0.0]], atol=1e-6)  # further out: the rim
+
+
+def test_what_a_place_looks_like_by_hand() -> None:
+    # At (0.2, 0.3): squared distances 0.09 / 4 to neutral, 0.16 + 0.09 to happy, and 0.
+    shares = np.exp([-0.0225, -0.25, 0.0])
+    shares /= shares.sum()
+    np.testing.assert_allclose(PLANE.probabilities(np.array([[0.2, 0.3]]))[0], shares, atol=1e-12)
+    assert list(ON_PLANE.shares(np.array([0.2, 0.3])).values()) == pytest.approx(shares.tolist())
+
+
+def test_the_way_out_ends_at_the_edge_of_the_square() -> None:
+    """Neutral near the right edge, both expressions to its left: to the right there is no room for their distance."""
+    centres = np.array([[0.9, 0.0], [-0.5, 0.3], [-0.5, -0.3]])
+    plane = GaussianPlane.of_arrays(centres, np.stack([np.eye(2)] * 3))
+    right, up_right = np.array([[1.0, 0.0]]), np.array([[math.sqrt(0.5), math.sqrt(0.5)]])
+    np.testing.assert_allclose(plane.places(right), [[1.0, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(plane.places(up_right), [[1.0, 0.1]], atol=1e-6)  # the direction is kept
+    np.testing.assert_allclose(plane.places(0.5 * right), [[0.95, 0.0]], atol=1e-6)
+
+
+def test_codes_on_the_plane_by_name_blend_and_angle() -> None:
+    assert ON_PLANE.code(Condition.named("neutral", 0.9)).tolist() == pytest.approx([0.2, 0.0])
+    assert ON_PLANE.code(Condition.named("happy", 0.5)).tolist() == pytest.approx([0.4, 0.0])
+    assert ON_PLANE.code(Condition.named("sad", 1.0)).tolist() == pytest.approx([0.2, 0.3])
+    assert ON_PLANE.code(Condition.parse("sad,neutral", 1.0)).tolist() == pytest.approx([0.2, 0.15])
+    between = [0.2 + 0.35 * math.sqrt(0.5), 0.35 * math.sqrt(0.5)]
+    for condition in (Condition.parse("happy,sad", 1.0), Condition.polar(math.pi / 4, 1.0)):
+        assert ON_PLANE.code(condition).tolist() == pytest.approx(between)
+        assert ON_PLANE.point(condition).tolist() == pytest.approx([math.sqrt(0.5)] * 2)
+    assert ON_PLANE.code(Condition.named("happy")).dtype == np.float32
+    assert ON_PLANE.neutral_radius == 0.0
+
+
+@given(planes(), angles, intensities)
+@settings(max_examples=60, deadline=None)
+def test_points_come_back_from_their_places_on_the_square(plane: GaussianPlane, theta: float, rho: float) -> None:
+    space = DiscSpace.on_plane(("neutral", "happy", "sad", "fear", "anger"), plane)
+    point = np.array([[rho * math.cos(theta), rho * math.sin(theta)]])
+    codes = space.codes(point)
+    assert np.abs(codes).max() <= 1
+    np.testing.assert_allclose(space.points(codes), point, atol=1e-3)
+    for name, centre in zip(space.expressions, plane.centres, strict=True):
+        np.testing.assert_allclose(space.code(Condition.named(name, 1.0)), centre, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("centres", "covariances", "says"),
+    [
+        ([[0, 0], [0, 0], [0.5, 0]], [np.eye(2)] * 3, "lies upon its neutral"),
+        ([[0, 0], [0.1, 0], [0.5, 0]], [np.eye(2), np.diag([1, 0]), np.eye(2)], "has no width"),
+        ([[0, 0], [math.nan, 0], [0.5, 0]], [np.eye(2)] * 3, "diverged"),
+        ([[0, 0], [0.1, 0], [0.5, 0]], [np.eye(2)] * 2, "a centre and a covariance for each"),
+    ],
+)
+def test_a_plane_that_is_none_is_refused(centres: list, covariances: list, says: str) -> None:
+    with pytest.raises(WeightsError, match=says):
+        GaussianPlane.of_arrays(np.array(centres, float), np.array(covariances, float))
+
+
+def test_a_plane_has_a_centre_for_each_expression() -> None:
+    with pytest.raises(WeightsError, match="one angle for each"):
+        DiscSpace.on_plane(("neutral", "happy"), PLANE)
+
+
+# --- spaces as JSON ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", [THREE, ON_PLANE, LabelSpace(("happy", "sad"))])
 def test_spaces_survive_json(space: DiscSpace | LabelSpace) -> None:
     assert space_from_json(json.loads(json.dumps(space.to_json()))) == space
 

@@ -5,6 +5,7 @@
     identity                        gives back the face that it got
     oracle                          gives back a photo of somebody who does look as was asked
     folder:DIR                      pictures of another program, with requests.csv (`mien.benchmark.folder`)
+    TITLE=MODEL                     a model or folder of the above that tables call by a title of one's own
 
 Every contestant gets faces and conditions and gives back faces; what it does in between is its own.
 """
@@ -139,11 +140,9 @@ class ModelContestant:
 def _applied(images: torch.Tensor, displacement: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """Apply edits to images of any size; light of one channel goes to all, of three to grey by its luma."""
     light = torch.from_numpy(delta)
-    if light.shape[1] != images.shape[1]:
-        weights = torch.tensor([0.299, 0.587, 0.114])
-        light = (
-            (light * weights[:, None, None]).sum(1, keepdim=True) if light.shape[1] == 3 else light.expand(-1, images.shape[1], -1, -1)
-        )
+    if light.shape[1] == 3 and images.shape[1] == 1:
+        light = (light * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    light = light.expand(-1, images.shape[1], -1, -1)
     with torch.inference_mode():
         return apply_edit(images, Edit(torch.from_numpy(displacement), light)).numpy()
 
@@ -196,7 +195,8 @@ def open_contestants(specifications: Sequence[str], device: str = "cpu") -> list
     """
     opened: list[Contestant] = []
     taken: set[str] = set()
-    for text in specifications:
+    for specification in specifications:
+        title, text = split_title(specification)
         kind, colon, rest = text.partition(":")
         if text == "identity":
             opened.append(Identity())
@@ -205,13 +205,24 @@ def open_contestants(specifications: Sequence[str], device: str = "cpu") -> list
         elif kind == "folder" and colon:
             from mien.benchmark.folder import Folder
 
-            opened.append(Folder(Path(rest), _unique(Path(rest).resolve().name, taken)))
+            opened.append(Folder(Path(rest), _unique(title or Path(rest).resolve().name, taken)))
         else:
             model = open_model(text, device)
             run = Path(text) if (Path(text) / "config.json").exists() else None
             official = "official" if kind.startswith("official-") and colon else "model"
-            opened.append(ModelContestant(model, _unique(model.name, taken), official, run))
+            opened.append(ModelContestant(model, _unique(title or model.name, taken), official, run))
     return opened
+
+
+def split_title(specification: str) -> tuple[str, str]:
+    """Split `TITLE=MODEL`; the title is empty where there is none, or where a file has this very name.
+
+    An equals sign after a colon belongs to the options of an official checkpoint.
+    """
+    title, equals, model = specification.partition("=")
+    if not equals or not title.strip() or ":" in title or Path(specification).exists():
+        return "", specification
+    return title.strip(), model
 
 
 def untrained(source: str, device: str = "cpu", seed: int = 0) -> Any:

@@ -16,7 +16,7 @@ from mien.benchmark.measures import MEASURES, measure_of, show
 from mien.benchmark.outcome import ContestantFacts, Outcome
 from mien.benchmark.tables import BASELINES, MAIN, REAL, Numbers
 from mien.expressions import NEUTRAL
-from mien.plots import EXPRESSION_COLOURS, SERIES, new_figure
+from mien.plots import EXPRESSION_COLOURS, SERIES, new_figure, styled
 
 _QUIET, _INK = "#8a8a94", "#28282e"
 #: Lines of references differ by their dashes, since all are grey.
@@ -24,6 +24,7 @@ _DASHES = ((0, (1, 1.5)), (0, (4, 2)), (0, (5, 1.5, 1, 1.5)))
 _PANEL_WIDTH, _PANEL_HEIGHT = 2.9, 2.3
 
 
+@styled
 def sweep_figure(outcome: Outcome, judge: str) -> Any | None:
     """Draw the judge's probability of what was asked for over intensity: a panel for each expression (Surani's figure 9).
 
@@ -48,7 +49,7 @@ def sweep_figure(outcome: Outcome, judge: str) -> Any | None:
                 low, high = np.percentile(curves, [10, 90], axis=0)
                 axes.fill_between(rho, low, high, color=look["color"], alpha=0.13, linewidth=0)
             drawn[facts.name] = axes.plot(rho, curves.mean(axis=0), **look)[0]
-        axes.set_title(name, color=_expression_ink(name), fontweight="bold", fontsize=10, loc="left")
+        axes.set_title(name, color=_expression_ink(name), fontweight="bold", fontsize=10)
         axes.set_ylim(0, 1)
         axes.set_xlim(0, 1)
     _label_grid(figure, "intensity asked for", f"probability of the asked expression, judged by {_written(judge)}")
@@ -56,6 +57,7 @@ def sweep_figure(outcome: Outcome, judge: str) -> Any | None:
     return figure
 
 
+@styled
 def fed_figure(outcome: Outcome) -> Any | None:
     """Draw FED over sample size, a panel for each judge: how much of a distance is the size of the sample."""
     judges = [
@@ -72,7 +74,7 @@ def fed_figure(outcome: Outcome) -> Any | None:
             if points:
                 n, value = ([float(point[key]) for point in points] for key in ("n", "value"))
                 drawn[facts.name] = axes.plot(n, value, marker="o", markersize=3.5, **looks[facts.name])[0]
-        axes.set_title(_written(judge), fontsize=10, loc="left")
+        axes.set_title(_written(judge), fontsize=10)
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
     _label_grid(figure, "images of each kind", "FED (lower is better)")
@@ -80,6 +82,7 @@ def fed_figure(outcome: Outcome) -> Any | None:
     return figure
 
 
+@styled
 def overview_figure(outcome: Outcome) -> Any | None:
     """Draw the main measures as bars with their intervals, a panel for each measure, a bar for each judge."""
     numbers = Numbers(outcome)
@@ -104,7 +107,7 @@ def overview_figure(outcome: Outcome) -> Any | None:
             _mark_photos(axes, numbers, own)
         found = [numbers.get(f.name, key, j) for f in outcome.contestants for j in own]
         better = next((m.better for m in found if m is not None), "higher")
-        axes.set_title(f"{MEASURES[key].heading} {'↑' if better == 'higher' else '↓'}", fontsize=10, loc="left")
+        axes.set_title(f"{MEASURES[key].heading} {'↑' if better == 'higher' else '↓'}", fontsize=10)
         axes.set_yticks(range(rows), [_short(facts.name) for facts in outcome.contestants])
         axes.set_ylim(rows - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
@@ -121,6 +124,7 @@ def overview_figure(outcome: Outcome) -> Any | None:
     return figure
 
 
+@styled
 def training_figure(facts: ContestantFacts) -> Any | None:
     """Draw a run's losses over its steps, a panel for each player, smoothed; the unsmoothed ones pale behind them."""
     steps, losses = _losses(facts.stats)
@@ -138,11 +142,11 @@ def training_figure(facts: ContestantFacts) -> Any | None:
             colour = SERIES[index % len(SERIES)]
             panel.plot(steps[known], values[known], color=colour, alpha=0.25, linewidth=0.8)
             panel.plot(steps[known], smoothed(values[known]), color=colour, linewidth=1.6, label=_written(name))
-        panel.set_title(_written(player), fontsize=10, loc="left")
+        panel.set_title(_written(player), fontsize=10)
         panel.set_xlabel("step")
         if scaled and _spread(scaled) > 50:
             panel.set_yscale("symlog", linthresh=1.0)
-        panel.legend(fontsize=8, ncols=2, frameon=False)
+        panel.legend(fontsize=8, ncols=2)
     axes[0][0].set_ylabel("weighted loss")
     return figure
 
@@ -193,10 +197,10 @@ def _legend(figure: Any, drawn: Mapping[str, Any], spare: Sequence[Any]) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that begin with an underscore
         if spare:
-            spare[0].legend(handles, labels, loc="center left", fontsize=9, frameon=False)
+            spare[0].legend(handles, labels, loc="center left", fontsize=9)
         else:
             columns = min(3, max(1, len(labels)))
-            figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=9, frameon=False)
+            figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=9)
 
 
 def _label_grid(figure: Any, x: str, y: str) -> None:
@@ -214,7 +218,8 @@ def _draw_bar(axes: Any, found: Any, y: float, thickness: float, colour: str, sh
         axes.plot([found.low, found.high], [y, y], color=_INK, linewidth=1.1, solid_capstyle="butt")
     end = max(found.value, found.high if found.high is not None else found.value)
     words = show(found.value, measure_of(found.measure).scale)
-    axes.annotate(words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=_INK)
+    axes.annotate(words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=_INK,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
 
 
 def _mark_photos(axes: Any, numbers: Numbers, judges: Sequence[str | None]) -> None:

@@ -31,18 +31,22 @@ class Measure:
     scale: Scale = "share"
     """`share` is printed with three decimals, `size` with three significant digits."""
     ranked: bool = True
-    """False where neither more nor less is better, so that no arrow and no best value is shown."""
+    """False where the models cannot be compared by it, so that no arrow and no best value is shown."""
+    by: str = ""
+    """Who judges, where it is none of the judges."""
 
+
+_REFEREE, _OWN = "referee", "own critic"
 
 _MEASURES = (
     Measure(
-        "f1", r"(?:expression|judge)-f1", "expression F1",
+        "f1", r"(?:expression(?:-of-\d+)?|judge)-f1", "expression F1",
         "F1 of the expression that the judge sees against the one that was asked for, the mean over expressions.",
         "A photo of somebody else who does look as was asked has the best one, and so may a pattern that only the judge "
         "takes for an expression.",
     ),
     Measure(
-        "accuracy", r"(?:expression|judge)-accuracy", "accuracy",
+        "accuracy", r"(?:expression(?:-of-\d+)?|judge)-accuracy", "accuracy",
         "The share of edits in which the judge sees what was asked for.",
         "As expression F1; a frequent expression weighs more where requests are not balanced.",
     ),
@@ -69,7 +73,7 @@ _MEASURES = (
     Measure(
         "smoothness-per-face", r"smoothness-per-face", "smoothness, per face",
         "The largest increase of the judge's probability between neighbouring intensities over its whole rise, the mean "
-        "over faces; ten intensities have nine steps, so 0.111 is the least there is.",
+        "over faces; of ten intensities, which have nine steps, 0.111 is the least there is.",
         "Curves that hardly rise have no ratio and are left out: a model that does little is measured on its few good "
         "curves, and one that does nothing on none.",
     ),
@@ -89,26 +93,44 @@ _MEASURES = (
         "It sees only the order: a jump and a tremble that never falls are as good as an even rise.",
     ),
     Measure(
-        "discriminator-f1", r"discriminator-f1", "discriminator F1",
-        "How well a critic tells edits from photos, the mean of F1 of both; the threshold is chosen on one half of the "
-        "faces and used on the other, and 0.5 is a critic that cannot tell.",
-        "An unchanged photo, and a photo of somebody else, cannot be told from photos; and a critic sees only what it "
-        "was trained to see.",
+        "referee-f1", r"discriminator-f1-by-.+", "discriminator F1",
+        "How well one critic tells everybody's edits from photos, the mean of F1 of both; the threshold is chosen on one "
+        "half of the faces and used on the other, and 0.5 is a critic that cannot tell.",
+        "An unchanged photo, and a photo of somebody else, cannot be told from photos; and a critic sees best what it was "
+        "trained against, the edits of its own generator.",
+        by=_REFEREE,
     ),
     Measure(
-        "discriminator-real", r"discriminator-f1-real", "F1 of photos",
+        "referee-real", r"discriminator-f1-real-by-.+", "F1 of photos",
         "The F1 of photos that the critic calls photos.",
-        "As discriminator F1; alone it rewards a critic that calls everything an edit.",
+        "Alone it rewards a critic that calls everything an edit.", by=_REFEREE,
     ),
     Measure(
-        "discriminator-generated", r"discriminator-f1-generated", "F1 of edits",
+        "referee-generated", r"discriminator-f1-generated-by-.+", "F1 of edits",
         "The F1 of edits that the critic calls edits.",
-        "As discriminator F1; alone it rewards a critic that calls everything a photo.",
+        "Alone it rewards a critic that calls everything a photo.", by=_REFEREE,
     ),
     Measure(
-        "discriminator-auc", r"discriminator-auc", "discriminator AUC",
-        "The chance that the critic scores a photo above an edit; no threshold, and 0.5 is a critic that cannot tell.",
-        "As discriminator F1.",
+        "referee-auc", r"discriminator-auc-by-.+", "discriminator AUC",
+        "The chance that one critic scores a photo above an edit; no threshold, and 0.5 is a critic that cannot tell.",
+        "As discriminator F1.", by=_REFEREE,
+    ),
+    Measure(
+        "own-f1", r"discriminator-f1", "F1, own critic",
+        "Discriminator F1 by the critic that each model was trained with: models do not compare by it.",
+        "A weak critic lets every edit pass.", ranked=False, by=_OWN,
+    ),
+    Measure(
+        "own-real", r"discriminator-f1-real", "F1 of photos, own critic",
+        "The F1 of photos by a model's own critic.", "As F1, own critic.", ranked=False, by=_OWN,
+    ),
+    Measure(
+        "own-generated", r"discriminator-f1-generated", "F1 of edits, own critic",
+        "The F1 of edits by a model's own critic.", "As F1, own critic.", ranked=False, by=_OWN,
+    ),
+    Measure(
+        "own-auc", r"discriminator-auc", "AUC, own critic",
+        "The chance that a model's own critic scores a photo above an edit.", "As F1, own critic.", ranked=False, by=_OWN,
     ),
     Measure(
         "identity", r"identity-rank1", "person found again",
@@ -161,9 +183,12 @@ MEASURES = {measure.key: measure for measure in _MEASURES}
 
 
 def measure_of(protocol: str) -> Measure:
-    """Return the kind of measure of a measurement's name; one that is not in the table speaks for itself."""
+    """Return the kind of measure of a measurement's name; one that is not in the table speaks for itself.
+
+    `-of-4` at its end says that it was taken over four expressions, fewer than the benchmark has.
+    """
     for measure in _MEASURES:
-        if re.fullmatch(measure.protocols, protocol):
+        if re.fullmatch(rf"(?:{measure.protocols})(?:-of-\d+)?", protocol):
             return measure
     return Measure(protocol, re.escape(protocol), protocol, f"See `{protocol}` where it was measured.", "", "size")
 

@@ -90,6 +90,7 @@ class Measurer:
                 self._gamut(collected, index, judge),
             ):
                 lines += [Line(collected.name, judge.name, measurement) for measurement in found]
+        lines = [replace(line, measurement=self._suffixed(line.measurement, collected)) for line in lines]
         for found in (self._realness(collected), self._kept(collected)):
             lines += [Line(collected.name, None, measurement) for measurement in found]
         broken = _broken(collected.edits)
@@ -104,6 +105,14 @@ class Measurer:
         real, generated = self._features(collected, index, self._matched(collected))
         points = fed_curve(real, generated, _SIZES, seed=self.seed)
         return [{"n": n, "value": value, "deviation": deviation} for n, value, deviation in points]
+
+    def _suffixed(self, measurement: Measurement, collected: Collected) -> Measurement:
+        """Name a mean over fewer expressions than the benchmark has by their number: it is another protocol."""
+        able = int(collected.edits["answered"].any(0).sum())
+        whole = able == len(self.chosen.expressions) or measurement.expression is not None
+        if whole or measurement.measure.startswith(("expression-of", "gamut", "compound")):
+            return measurement
+        return replace(measurement, measure=f"{measurement.measure}-of-{able}")
 
     # --- the measures --------------------------------------------------------------------------------------------
 

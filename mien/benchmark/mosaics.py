@@ -57,10 +57,12 @@ def gamut_picture(
     """
     facts = next((facts for facts in outcome.contestants if facts.name == contestant), None)
     codes, seen = outcome.gamut_codes.get(contestant), outcome.gamuts.get((contestant, judge))
-    if facts is None or codes is None or seen is None or not len(codes) or not np.isfinite(seen).all():
+    if facts is None or codes is None or seen is None or not len(codes) or len(codes) != len(seen):
+        return None  # a model without a disc, or one that could not be asked for all of it
+    if not (np.isfinite(seen).all() and np.isfinite(codes).all()):
         return None
     walked = outcome.walked.get(contestant) if with_faces else None
-    half, key_height = _DISC + 92, 40
+    half, key_height = _DISC + 104, 40
     width = (4 if walked is not None else 2) * half
     page = Image.new("RGB", (width, 2 * half + key_height), _PAPER)
     pen = ImageDraw.Draw(page)
@@ -72,15 +74,19 @@ def gamut_picture(
         ImageDraw.Draw(mask).ellipse([0, 0, _FACE * 4 - 1, _FACE * 4 - 1], fill=255)
         mask = mask.resize((_FACE, _FACE), Image.Resampling.LANCZOS)
         for index in places_apart(codes, _FACE / _DISC * 1.03):
-            x, y = _at(half, half, *codes[index], _DISC)
+            angle, radius = codes[index]
+            x, y = _at(half, half, angle, radius, _DISC)
             page.paste(_tile(walked[index], _FACE), (round(x - _FACE / 2), round(y - _FACE / 2)), mask)
     _paste_disc(page, codes, seen, outcome.expressions, right, half)
-    pen.text((right, 4), _fitted(f"judged by {judge}", _font(15), 2 * half), fill=_QUIET, font=_font(15), anchor="mt")
+    words = f"judged by {_fitted(judge, _font(19), 1.4 * half)}"
+    pen.text((right, 6), words, fill=_QUIET, font=_font(19), anchor="mt")
     _draw_directions(pen, facts, right, half, _DISC)
     for angle, radius in codes:
         x, y = _at(right, half, angle, radius, _DISC)
         pen.ellipse(_around(x, y, 1.5), fill=(70, 70, 78))
-    _draw_key(pen, sorted({int(index) for index in seen.argmax(1)}), outcome.expressions, right, 2 * half + key_height / 2)
+    _draw_key(
+        pen, sorted({int(index) for index in seen.argmax(1)}), outcome.expressions, right, 2 * half + key_height / 2
+    )
     return np.array(page)
 
 
@@ -106,7 +112,7 @@ def samples_picture(facts: ContestantFacts) -> np.ndarray | None:
 
 
 def places_apart(codes: np.ndarray, distance: float) -> list[int]:
-    """Choose codes (angle, radius) that lie at least `distance` apart on the unit disc, evenly on each ring, inside first."""
+    """Choose codes (angle, radius) at least `distance` apart on the unit disc: evenly on each ring, inner rings first."""
     chosen: list[int] = []
     points = np.stack([codes[:, 1] * np.cos(codes[:, 0]), codes[:, 1] * np.sin(codes[:, 0])], axis=1)
     rings = np.round(codes[:, 1], 4)
@@ -195,7 +201,7 @@ def _paste_disc(
 
 def _draw_directions(pen: ImageDraw.ImageDraw, facts: ContestantFacts, x: float, y: float, rim: float) -> None:
     """Draw the learned directions from the rim outwards, their names beside them."""
-    font = _font(15)
+    font = _font(19)
     for name, degrees in facts.angles_degrees.items():
         angle, colour = math.radians(degrees), _colour(name, _INK)
         start, end = _at(x, y, angle, 1.0, rim), _at(x, y, angle, 1.0, rim + 12)
@@ -207,9 +213,9 @@ def _draw_directions(pen: ImageDraw.ImageDraw, facts: ContestantFacts, x: float,
 
 def _draw_key(pen: ImageDraw.ImageDraw, seen: Sequence[int], expressions: Sequence[str], x: float, y: float) -> None:
     """Name the colours that occur, centred."""
-    font = _font(15)
+    font = _font(19)
     names = [expressions[index] for index in seen]
-    widths = [20 + font.getlength(name) + 22 for name in names]
+    widths = [20 + font.getlength(name) + 18 for name in names]
     start = x - sum(widths) / 2
     for name, width in zip(names, widths, strict=True):
         pen.rectangle([start, y - 7, start + 14, y + 7], fill=_colour(name, _QUIET))

@@ -1,9 +1,9 @@
 """The report of a benchmark: numbers, tables and figures in a folder, and one page that holds all of it.
 
-    results.jsonl   every number with its circumstances
-    tables.md, tables.tex
-    figures/*.png
-    report.html     one file without a script or anything from elsewhere: it can be sent to a colleague
+results.jsonl   every number with its circumstances
+tables.md, tables.tex
+figures/*.png
+report.html     one file without a script or anything from elsewhere: it can be sent to a colleague
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from mien.benchmark import figures, mosaics
 from mien.benchmark.measures import MEASURES, Measure
 from mien.benchmark.outcome import Outcome
 from mien.benchmark.results import CIRCUMSTANCES, read_results, write_results
-from mien.benchmark.tables import Numbers, all_tables, shown_measures, undefined_lines
+from mien.benchmark.tables import BASELINES, all_tables, shown_measures, undefined_lines
 from mien.benchmark.typesetting import Table, document, to_markdown
 from mien.errors import ConfigError
 from mien.plots import figure_bytes
@@ -54,6 +54,8 @@ class _Figure:
     """A matplotlib figure, or None for a picture."""
     picture: np.ndarray | None = None
     """uint8 (height, width, 3), or None for a plot."""
+    zoom: float = 1.0
+    """How large the page shows a picture, of its own size."""
 
 
 def write_report(
@@ -75,7 +77,7 @@ def write_report(
         results = read_results(write_results(outcome, staging / "results.jsonl"))
         outcome = replace(outcome, lines=tuple(result.line for result in results))
         tables = all_tables(outcome)
-        markdown = "\n".join(["# Benchmark", "", _how_to_read(outcome), "", *map(to_markdown, tables)])
+        markdown = "\n".join(["# Benchmark", "", _how_to_read(outcome, tables), "", *map(to_markdown, tables)])
         (staging / "tables.md").write_text(markdown, encoding="utf-8")
         (staging / "tables.tex").write_text(document(tables, _origin(outcome)), encoding="utf-8")
         progress("figures")
@@ -110,7 +112,7 @@ def _move_into_place(staging: Path, folder: Path) -> None:
 def _draw_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
     drawn = [
         _Figure("overview", "overview", "The main measures with their intervals.", figures.overview_figure(outcome)),
-        *_sweep_figures(outcome, pictures),
+        *_sweep_figures(outcome),
         _Figure("fed", "fed", "FED over sample size: how much of a distance is the size of the sample.",
                 figures.fed_figure(outcome)),
         *(_face_figures(outcome) if pictures else []),
@@ -121,30 +123,30 @@ def _draw_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
     return [figure for figure in drawn if figure.plot is not None or figure.picture is not None]
 
 
-def _sweep_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
+def _sweep_figures(outcome: Outcome) -> list[_Figure]:
     faces = max((len(curves) for curves in outcome.curves.values()), default=0)
-    drawn = [
+    return [
         _Figure(
             "smoothness", f"sweep-{place}", f"Probability of the asked expression over intensity, judged by {judge.name}: "
             f"mean and middle 80 % of the curves of up to {faces:,} faces.", figures.sweep_figure(outcome, judge.name),
         )
         for place, judge in enumerate(outcome.judges, start=1)
     ]  # fmt: skip
-    for place, facts in enumerate(outcome.contestants if pictures else (), start=1):
-        caption = f"{facts.name}: the first example face with rising intensity."
-        picture = mosaics.sweep_picture(outcome, facts.name)
-        drawn.append(_Figure("faces", _file("faces", place, facts.name), caption, picture=picture))
-    return drawn
 
 
 def _face_figures(outcome: Outcome) -> list[_Figure]:
     count = 0 if outcome.originals is None else len(outcome.originals)
     caption = "Example face {} of {}: every model (rows), every expression (columns) at intensity {:g}."
-    return [
+    drawn = [
         _Figure("faces", f"grid-{example + 1}", caption.format(example + 1, count, outcome.protocol.intensity),
-                picture=mosaics.grid_picture(outcome, example))
+                picture=mosaics.grid_picture(outcome, example), zoom=0.85)
         for example in range(count)
     ]  # fmt: skip
+    for place, facts in enumerate(outcome.contestants, start=1):
+        caption = f"{facts.name}: example face 1 with rising intensity."
+        picture = mosaics.sweep_picture(outcome, facts.name)
+        drawn.append(_Figure("faces", _file("faces", place, facts.name), caption, picture=picture, zoom=0.8))
+    return drawn
 
 
 def _gamut_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
@@ -153,10 +155,17 @@ def _gamut_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
         for index, judge in enumerate(judge for judge in outcome.judges if (facts.name, judge.name) in outcome.gamuts):
             place += 1
             shown = pictures and index == 0 and facts.name in outcome.walked
-            caption = f"{facts.name}, {'faces on the disc, and ' if shown else ''}what {judge.name} sees there: colour is "
-            caption += "the likeliest expression, pale where it is not likely; dots are measured, lines at the rim learned."
+            what = (
+                f"a face on the disc, and what {judge.name} sees there"
+                if shown
+                else f"what {judge.name} sees on the disc"
+            )
+            caption = f"{facts.name}: {what}; colour is "
+            caption += (
+                "the likeliest expression, pale where it is not likely; dots are measured, lines at the rim learned."
+            )
             picture = mosaics.gamut_picture(outcome, facts.name, judge.name, with_faces=shown)
-            drawn.append(_Figure("gamut", _file("gamut", place, facts.name), caption, picture=picture))
+            drawn.append(_Figure("gamut", _file("gamut", place, facts.name), caption, picture=picture, zoom=0.66))
     return drawn
 
 
@@ -166,7 +175,7 @@ def _training_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
         caption = f"{facts.name}: weighted losses over training, smoothed over a twentieth of it."
         plot = figures.training_figure(facts)
         drawn.append(_Figure("training", _file("training", place, facts.name), caption, plot))
-        if pictures:
+        if pictures and not outcome.circumstances.get("shown"):  # they show faces of the training data
             caption = f"{facts.name}: the run's first, middle and last sample pictures."
             picture = mosaics.samples_picture(facts)
             drawn.append(_Figure("training", _file("samples", place, facts.name), caption, picture=picture))
@@ -180,9 +189,13 @@ def _label_figure(outcome: Outcome) -> _Figure:
     if counts:
         from mien.set_figures import distribution_figure
 
-        by_source = {split: {name: {dataset: count} for name, count in own.items()} for split, own in counts.items()}
+        by_source = {
+            split: {name: {dataset: count} for name, count in own.items() if count} for split, own in counts.items()
+        }
         picture = distribution_figure(by_source, "Images by expression")
-    return _Figure("labels", "labels", "How many images of each expression the prepared set holds.", picture=picture)
+    return _Figure(
+        "labels", "labels", "How many images of each expression the prepared set holds.", picture=picture, zoom=0.66
+    )
 
 
 def _file(kind: str, place: int, name: str) -> str:
@@ -193,7 +206,9 @@ def _file(kind: str, place: int, name: str) -> str:
 
 def _png(figure: _Figure) -> bytes:
     if figure.picture is None:
-        return figure_bytes(figure.plot, "png")
+        content = figure_bytes(figure.plot, "png")
+        figure.plot.set_layout_engine("none")  # is laid out now; the page's drawing need not do it again
+        return content
     buffer = io.BytesIO()
     Image.fromarray(figure.picture).save(buffer, "png")
     return buffer.getvalue()
@@ -206,7 +221,9 @@ def _page(outcome: Outcome, tables: list[Table], drawn: list[_Figure]) -> str:
     """Return the page, its pictures compressed until it is small enough to be sent."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     template = environment.from_string((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
     plots = {f.file: "data:image/svg+xml;base64," + _base64(figure_bytes(f.plot)) for f in drawn if f.plot is not None}
     page = ""
@@ -223,28 +240,51 @@ def _content(
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the template is filled with."""
 
-    def figures_of(section: str) -> list[dict[str, str]]:
-        return [{"source": sources[f.file], "caption": f.caption, "wide": "" if f.plot is None else "plot"}
+    def figures_of(section: str) -> list[dict[str, Any]]:
+        return [{"source": sources[f.file], "caption": f.caption, "width": _shown_width(f)}
                 for f in drawn if f.section == section]  # fmt: skip
 
-    sections = [
-        {"table": table, "measures": shown_measures(table), "figures": figures_of(table.name)} for table in tables
-    ]
+    sections, told = [], set()
+    for place, table in enumerate(tables):
+        # What a measure is stands where its own table is; the overview has the list of what fools each.
+        measures = [measure for measure in shown_measures(table) if place and measure.key not in told]
+        told |= {measure.key for measure in measures}
+        sections.append({"table": table, "measures": measures, "figures": figures_of(table.name)})
+    models = sum(facts.kind not in BASELINES for facts in outcome.contestants)
     known = {table.name for table in tables}
     titles = {"faces": "Faces", "gamut": "What the judges see on the disc", "training": "Training", "labels": "Data",
               "fed": "Frechet emotion distance", "smoothness": "Intensity"}  # fmt: skip
     more = [(name, title, figures_of(name)) for name, title in titles.items() if name not in known]
     return {
-        "title": f"Benchmark of {_counted(len(outcome.contestants), 'model')}",
+        "title": f"Benchmark of {_counted(models, 'model')} on {outcome.circumstances.get('dataset') or 'a prepared set'}",
+        "summary": _summary(outcome),
         "outcome": outcome,
         "sections": sections,
         "more": [(name, title, own) for name, title, own in more if own],
         "facts": _facts(outcome),
-        "reading": [measure for measure in _used_measures(outcome) if measure.fooled],
+        "reading": [measure for measure in _used_measures(tables) if measure.fooled],
         "undefined": undefined_lines(outcome),
         "shows_faces": any(f.picture is not None and f.file != "labels" for f in drawn),
         "command": outcome.circumstances.get("command"),
     }
+
+
+def _shown_width(figure: _Figure) -> int:
+    """Return the width on the page in CSS pixels, at most; plots take what there is."""
+    return 940 if figure.picture is None else round(figure.picture.shape[1] * figure.zoom)
+
+
+def _summary(outcome: Outcome) -> str:
+    """Say the circumstances in a line; the page has all of them at its end."""
+    given, protocol = outcome.circumstances, outcome.protocol
+    parts = [f"{protocol.split} split", f"{protocol.faces:,} faces edited to {len(outcome.expressions)} expressions"]
+    parts += ["judged by " + ", ".join(judge.name for judge in outcome.judges)] if outcome.judges else []
+    parts += [
+        f"seed {protocol.seed}",
+        f"mien {given.get('version') or ''} {str(given.get('commit') or '')[:12]}".strip(),
+    ]
+    parts += [str(given[name]) for name in ("device", "date") if given.get(name)]
+    return " · ".join(parts)
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
@@ -255,7 +295,10 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     facts = [
         ("Data", f"{given.get('dataset') or 'not named'}, {protocol.split} split"),
         ("Held-out faces", _thousands(given.get("images"))),
-        ("Edited", f"{protocol.faces:,} faces ({protocol.origin}) to every expression, intensity {protocol.intensity:g}"),
+        (
+            "Edited",
+            f"{protocol.faces:,} faces ({protocol.origin}) to every expression, intensity {protocol.intensity:g}",
+        ),
         ("Expressions", ", ".join(outcome.expressions)),
         ("Judges", "; ".join(f"{j.name} ({j.architecture}, {j.sha256[:12]})" for j in outcome.judges)),
         ("Seed", str(protocol.seed)),
@@ -266,23 +309,29 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("Commit", str(given.get("commit") or "")[:12]),
         ("Date", str(given.get("date") or "")),
     ]
-    shown = {*CIRCUMSTANCES, "images", "command"}
-    facts += [(str(name), str(value)) for name, value in given.items() if name not in shown]
+    shown = {*CIRCUMSTANCES, "images", "command", "shown"}
+    facts += [
+        (str(name).replace("_", " ").capitalize(), str(value)) for name, value in given.items() if name not in shown
+    ]
     return [(name, value) for name, value in facts if value]
 
 
-def _how_to_read(outcome: Outcome) -> str:
+def _how_to_read(outcome: Outcome, tables: Sequence[Table]) -> str:
     """Return the paragraph that says what each measure is fooled by, for tables.md."""
     from mien.benchmark.typesetting import escape_markdown
 
-    sentences = [f"*{measure.heading}*: {escape_markdown(measure.fooled)}" for measure in _used_measures(outcome)
+    sentences = [f"*{measure.heading}*: {escape_markdown(measure.fooled)}" for measure in _used_measures(tables)
                  if measure.fooled]  # fmt: skip
-    return f"{escape_markdown(_origin(outcome))}\n\nNo measure is enough by itself. What each is fooled by: " + " ".join(sentences)
+    return (
+        f"{escape_markdown(_origin(outcome))}\n\nNo measure is enough by itself. What each is fooled by: "
+        + " ".join(sentences)
+    )
 
 
-def _used_measures(outcome: Outcome) -> list[Measure]:
-    kinds = Numbers(outcome).kinds
-    return [measure for key, measure in MEASURES.items() if key in kinds]
+def _used_measures(tables: Sequence[Table]) -> list[Measure]:
+    """Return the measures that the tables show."""
+    shown = {key for table in tables for key in table.measures}
+    return [measure for key, measure in MEASURES.items() if key in shown]
 
 
 def _origin(outcome: Outcome) -> str:

@@ -84,7 +84,9 @@ def _parse(row: str, where: str) -> Result:
         measurement = Measurement(**{name: fields.pop(name) for name in names})
         return Result(Line(fields.pop("contestant"), fields.pop("judge"), measurement), fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{where} is no result: {error}", hint="restore the file, or let `mien bench` write it") from None
+        raise DataError(
+            f"{where} is no result: {error}", hint="restore the file, or let `mien bench` write it"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

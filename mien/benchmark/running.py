@@ -78,7 +78,8 @@ def benchmark(
         found.append(collected)
     return Outcome(
         protocol=protocol,
-        circumstances=_circumstances(prepared, device, command) | {"images": len(chosen.rows)},
+        circumstances=_circumstances(prepared, device, command)
+        | {"images": len(chosen.rows), "shown": ", ".join(path.name for path in show)},
         expressions=chosen.expressions,
         contestants=tuple(contestant.facts for contestant in opened),
         judges=tuple(

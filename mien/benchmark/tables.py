@@ -6,8 +6,10 @@ measured is a dash with the reason below the table.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mien.benchmark.measures import MEASURES, Measure, measure_of, show
 from mien.benchmark.outcome import ContestantFacts, Outcome
@@ -22,7 +24,7 @@ BASELINES = ("identity", "untrained", "oracle")
 
 #: The measures of the overview.
 MAIN = (
-    "f1", "fed", "conditional-fed", "smoothness-per-face", "rank-correlation", "discriminator-auc", "identity",
+    "f1", "fed", "conditional-fed", "smoothness-per-face", "rank-correlation", "referee-auc", "identity",
     "background", "coverage",
 )  # fmt: skip
 
@@ -73,20 +75,24 @@ def all_tables(outcome: Outcome) -> list[Table]:
         overview(outcome),
         *expression_tables(outcome),
         *class_tables(outcome),
-        _plain_table(outcome, "fed", "Frechet emotion distance (table III)", ("fed", "conditional-fed", "fed-extrapolated")),
+        _plain_table(
+            outcome, "fed", "Frechet emotion distance (table III)", ("fed", "conditional-fed", "fed-extrapolated")
+        ),
         _plain_table(
             outcome, "smoothness", "Smoothness (table IV)",
             ("smoothness-per-face", "smoothness-mean-curve", "smoothness-share", "rank-correlation"),
         ),
         _plain_table(
             outcome, "discriminator", "Real against edited (table V)",
-            ("discriminator-f1", "discriminator-real", "discriminator-generated", "discriminator-auc"),
+            ("referee-f1", "referee-real", "referee-generated", "referee-auc", "own-f1", "own-real", "own-generated",
+             "own-auc"),
         ),
         _plain_table(
             outcome, "kept", "Person and background",
             ("identity", "identity-similarity", "identity-auc", "background", "face-change"),
         ),
         _plain_table(outcome, "gamut", "Mixed expressions", ("coverage", "gamut-distance", "compound-distance")),
+        *compound_tables(outcome),
         cost_table(outcome),
     ]  # fmt: skip
     others = tuple(key for key in numbers.kinds if key not in MEASURES)
@@ -122,12 +128,14 @@ def expression_tables(outcome: Outcome) -> list[Table]:
     """Return tables I and II: rows judges, columns models and photos, a table for each detector of their data."""
     numbers = Numbers(outcome)
     judges = numbers.judges("f1")
-    detectors = list(dict.fromkeys(facts.detector for facts in _models(outcome.contestants)))
+    trained = [facts for facts in _models(outcome.contestants) if facts.kind != "official"]
+    detectors = list(dict.fromkeys(facts.detector for facts in trained))
     apart = any(detectors) and bool(judges)
     tables = []
     for detector in detectors if apart else [None]:
         facts = [
-            f for f in outcome.contestants if not apart or f.kind in BASELINES or f.detector == detector
+            f for f in outcome.contestants
+            if not apart or f.kind in (*BASELINES, "official") or f.detector == detector
         ]  # fmt: skip
         wanted = [_Wanted(MEASURES["f1"], judge) for judge in judges]
         filled = [_column(numbers, facts, want) for want in wanted]
@@ -158,6 +166,37 @@ def class_tables(outcome: Outcome) -> list[Table]:
         table = _table(outcome, f"classes-{place + 1}", title, wanted, by_expression=True)
         tables.append(table)
     return tables
+
+
+def compound_tables(outcome: Outcome) -> list[Table]:
+    """Return for each judge how near each model comes to the mixtures that people see, and at which place of the disc."""
+    numbers, tables, key = Numbers(outcome), [], "compound-distance"
+    for place, judge in enumerate(numbers.judges(key)):
+        of_judge = [line for line in outcome.lines if line.judge == judge and line.measurement.measure == key]
+        faces = {line.measurement.expression: line.measurement.n for line in of_judge if line.measurement.expression}
+        measured = {line.contestant for line in of_judge if line.measurement.value is not None}
+        facts = [f for f in outcome.contestants if f.name in measured]
+        rows = []
+        for name, count in faces.items():
+            values = _column(numbers, facts, _Wanted(MEASURES[key], judge, name))
+            found = [numbers.get(f.name, key, judge, name) for f in facts]
+            cells = tuple((_with_place(value, m),) for value, m in zip(values, found, strict=True))
+            rows.append(Row(f"{name} ({count:,} faces)", cells))
+        columns = tuple(Column(f.name, "↓", quiet=f.kind in BASELINES) for f in facts)
+        title = f"Mixtures that people see, judged by {judge}"
+        remarks = ("Distance of the nearest place from people's votes, 0 to 1; the place is direction and intensity.",)
+        remarks += (_OVERLAP,) if _any_best(rows) else ()
+        tables.append(Table(f"compounds-{place + 1}", title, "mixture", columns, tuple(rows), remarks, (key,)))
+    return tables
+
+
+def _with_place(value: Value, found: Measurement | None) -> Value:
+    """Add where on the disc a mixture was found; models without a disc have no places."""
+    code = found.details.get("code") if found is not None else None
+    if not code or len(code) != 2 or any(number is None or not math.isfinite(number) for number in code):
+        return value
+    angle, radius = math.degrees(code[0]) % 360, code[1]
+    return replace(value, interval=f"{value.interval} at {angle:.0f}°, {radius:.2f}".strip())
 
 
 def cost_table(outcome: Outcome) -> Table:
@@ -221,7 +260,7 @@ def _table(
         cells = tuple((_value(found, want.measure, quiet=True),) for found, want in zip(of_real, wanted, strict=True))
         rows += (Row(_REAL_NAME, cells, quiet=True),)
     heads = [_head(numbers, facts, want, grouped=not by_expression) for want in wanted]
-    remarks = (*_sizes(numbers, facts, wanted), *_legend(rows))
+    remarks = (*_sizes(numbers, facts, wanted), *_referee(numbers, facts, wanted), *_legend(rows))
     return Table(name, title, "model", tuple(heads), rows, remarks, tuple(dict.fromkeys(w.measure.key for w in wanted)))
 
 
@@ -229,22 +268,32 @@ def _column(numbers: Numbers, facts: Sequence[ContestantFacts], want: _Wanted, m
     """Return the values of one measure, the best of the models marked where they can be compared."""
     found = [numbers.get(f.name, want.measure.key, want.judge, want.expression) for f in facts]
     models = [m for f, m in zip(facts, found, strict=True) if f.kind not in BASELINES and m and m.value is not None]
-    comparable = len(models) >= 2 and len({m.measure for m in models}) == 1 and want.measure.ranked
-    values = [m.value for m in models if m.value is not None]
-    best = (max if models[0].better == "higher" else min)(values) if comparable else None
-    return [
-        _value(m, want.measure, mark, best=m is not None and m.value == best is not None, quiet=f.kind in BASELINES)
-        for f, m in zip(facts, found, strict=True)
-    ]
+    common = _common_protocol([m for m in found if m is not None and m.value is not None])
+    values = [m.value for m in models if m.measure == common and m.value is not None]
+    best = (max if models[0].better == "higher" else min)(values) if len(values) >= 2 and want.measure.ranked else None
+    filled = []
+    for f, m in zip(facts, found, strict=True):
+        is_best = best is not None and m is not None and m.measure == common and m.value == best
+        value = _value(m, want.measure, mark, best=is_best, quiet=f.kind in BASELINES)
+        if m is not None and m.value is not None and m.measure != common:
+            value = replace(value, note=f"measured as {m.measure}: only what was measured alike compares")
+        filled.append(value)
+    return filled
+
+
+def _common_protocol(measurements: Sequence[Measurement]) -> str:
+    """Return the protocol by which most were measured; nothing where it is a draw."""
+    counted = Counter(m.measure for m in measurements).most_common(2)
+    return counted[0][0] if counted and (len(counted) == 1 or counted[0][1] > counted[1][1]) else ""
 
 
 def _value(
     found: Measurement | None, measure: Measure, mark: str = "", *, best: bool = False, quiet: bool = False
 ) -> Value:
     if found is None:
-        return Value(DASH, why="not measured here", mark=mark)
+        return Value(DASH, note="not measured here", mark=mark)
     if found.value is None:
-        return Value(DASH, why=found.undefined, mark=mark)
+        return Value(DASH, note=found.undefined, mark=mark)
     interval = ""
     if found.low is not None and found.high is not None:
         interval = f"{show(found.low, measure.scale)}–{show(found.high, measure.scale)}"
@@ -256,11 +305,12 @@ def _head(numbers: Numbers, facts: Sequence[ContestantFacts], want: _Wanted, *, 
     found = filter(None, (numbers.get(name, want.measure.key, want.judge, want.expression) for name in names))
     better = next((m.better for m in found), "")
     arrow = {"higher": "↑", "lower": "↓"}.get(better, "") if want.measure.ranked else ""
-    return Column(want.expression or want.measure.heading, arrow, group=(want.judge or "") if grouped else "")
+    group = (want.judge or want.measure.by) if grouped else ""
+    return Column(want.expression or want.measure.heading, arrow, group=group)
 
 
-def _word(text: str | None, why: str) -> Value:
-    return Value(text) if text else Value(DASH, why=why)
+def _word(text: str | None, note: str) -> Value:
+    return Value(text) if text else Value(DASH, note=note)
 
 
 def _rows(facts: Sequence[ContestantFacts], cells: Sequence[Sequence[tuple[Value, ...]]]) -> tuple[Row, ...]:
@@ -271,14 +321,14 @@ def _costs(facts: Sequence[ContestantFacts]) -> list[tuple[str, list[Value]]]:
     """Return parameters and milliseconds of each model, where any model has them."""
     result = []
     if any(f.parameters is not None for f in facts):
-        none = Value(DASH, why="has no network")
+        none = Value(DASH, note="has no network")
         values = [none if f.parameters is None else Value(f"{f.parameters / 1e6:.2f}") for f in facts]
-        result.append(("parameters, millions", values))
+        result.append(("parameters, M", values))
     if any(f.milliseconds is not None for f in facts):
         models = [f.milliseconds for f in _models(facts) if f.milliseconds is not None]
         best = min(models) if len(models) >= 2 else None
         values = [
-            Value(DASH, why="nothing is computed, or it was computed elsewhere")
+            Value(DASH, note="nothing is computed, or it was computed elsewhere")
             if f.milliseconds is None
             else Value(show(f.milliseconds, "size"), best=f.milliseconds == best and f.kind not in BASELINES)
             for f in facts
@@ -288,18 +338,22 @@ def _costs(facts: Sequence[ContestantFacts]) -> list[tuple[str, list[Value]]]:
 
 
 def _sizes(numbers: Numbers, facts: Sequence[ContestantFacts], wanted: Sequence[_Wanted]) -> tuple[str, ...]:
-    """Say how many were measured, and where sample sizes differ so that values do not compare."""
+    """Say how many were measured."""
     sizes: dict[str, set[int]] = {}
-    apart: dict[str, None] = {}
     for want in wanted:
         found = [numbers.get(f.name, want.measure.key, want.judge, want.expression) for f in facts]
         measured = [m for m in found if m is not None and m.value is not None]
         label = want.measure.heading if want.expression is None else want.expression
         sizes.setdefault(label, set()).update(m.n for m in measured)
-        if len({m.measure for m in measured}) > 1:
-            apart[f"{label}: {', '.join(sorted({m.measure for m in measured}))} do not compare; no best is marked."] = None
     parts = [f"{label} {_range(counts)}" for label, counts in sizes.items() if counts]
-    return (*([f"n: {'; '.join(parts)}."] if parts else []), *apart)
+    return (f"n: {'; '.join(parts)}.",) if parts else ()
+
+
+def _referee(numbers: Numbers, facts: Sequence[ContestantFacts], wanted: Sequence[_Wanted]) -> tuple[str, ...]:
+    """Say whose critic judged everybody."""
+    found = (numbers.get(f.name, want.measure.key, want.judge) for want in wanted for f in facts)
+    names = dict.fromkeys(m.measure.partition("-by-")[2] for m in found if m is not None and "-by-" in m.measure)
+    return tuple(f"The referee is the critic of {name}, trained against the edits of that model." for name in names)
 
 
 def _range(counts: Iterable[int]) -> str:

@@ -22,8 +22,8 @@ class Value:
     """Its confidence interval, such as `0.571–0.648`; empty where there is none."""
     best: bool = False
     """Whether it is the best of the models."""
-    why: str = ""
-    """Why there is no number, for a footnote."""
+    note: str = ""
+    """A footnote: why there is no number, or why it does not compare."""
     quiet: bool = False
     """Whether it belongs to a reference (a baseline, photos), which is set in italics and never the best."""
     mark: str = ""
@@ -79,9 +79,9 @@ class Table:
 
     @property
     def notes(self) -> dict[str, str]:
-        """Why numbers are missing: reason -> letter of its footnote, in the order of reading."""
+        """Footnotes: text -> letter, in the order of reading."""
         reasons = dict.fromkeys(
-            value.why for row in self.rows for cell in row.cells for value in cell if value.why
+            value.note for row in self.rows for cell in row.cells for value in cell if value.note
         )  # fmt: skip
         return {reason: _letters(place) for place, reason in enumerate(reasons)}
 
@@ -119,18 +119,23 @@ def to_markdown(table: Table) -> str:
     notes = table.notes
 
     def set_value(value: Value) -> str:
-        if value.why:
-            return f"{value.mark} {DASH}<sup>{notes[value.why]}</sup>".strip()
         text = escape_markdown(value.text)
         text = f"**{text}**" if value.best else f"*{text}*" if value.quiet else text
         interval = f" <sub>{escape_markdown(value.interval)}</sub>" if value.interval else ""
-        return f"{value.mark} {text}{interval}".strip()
+        note = f"<sup>{notes[value.note]}</sup>" if value.note else ""
+        return f"{value.mark} {text}{note}{interval}".strip()
 
     heads = [
-        " ".join(filter(None, [
-            f"*{escape_markdown(c.heading)}*" if c.quiet else escape_markdown(c.heading), c.arrow,
-            f"({escape_markdown(c.group)})" if c.group else "",
-        ]))
+        " ".join(
+            filter(
+                None,
+                [
+                    f"*{escape_markdown(c.heading)}*" if c.quiet else escape_markdown(c.heading),
+                    c.arrow,
+                    f"({escape_markdown(c.group)})" if c.group else "",
+                ],
+            )
+        )
         for c in table.columns
     ]
     lines = [f"### {escape_markdown(table.title)}", ""]
@@ -171,7 +176,8 @@ def _latex_heads(table: Table) -> list[str]:
             start += span
         lines += [" & ".join(["", *heads]) + r" \\", " ".join(rules)]
     heads = [
-        (rf"\textit{{{escape_latex(c.heading)}}}" if c.quiet else escape_latex(c.heading)) + (f" {escape_latex(c.arrow)}" if c.arrow else "")
+        (rf"\textit{{{escape_latex(c.heading)}}}" if c.quiet else escape_latex(c.heading))
+        + (f" {escape_latex(c.arrow)}" if c.arrow else "")
         for c in table.columns
     ]
     return [*lines, " & ".join([escape_latex(table.corner), *heads]) + r" \\"]
@@ -180,12 +186,11 @@ def _latex_heads(table: Table) -> list[str]:
 def _latex_row(row: Row, notes: dict[str, str]) -> str:
     def set_value(value: Value) -> str:
         mark = f"{escape_latex(value.mark)} " if value.mark else ""
-        if value.why:
-            return rf"{mark}---\textsuperscript{{{notes[value.why]}}}"
         text = escape_latex(value.text)
         text = rf"\textbf{{{text}}}" if value.best else rf"\textit{{{text}}}" if value.quiet else text
         interval = rf" {{\scriptsize {escape_latex(value.interval)}}}" if value.interval else ""
-        return mark + text + interval
+        note = rf"\textsuperscript{{{notes[value.note]}}}" if value.note else ""
+        return mark + text + note + interval
 
     cells = []
     for cell in row.cells:
@@ -198,7 +203,10 @@ def _latex_row(row: Row, notes: dict[str, str]) -> str:
 
 def document(tables: Sequence[Table], comment: str) -> str:
     """Set all tables in LaTeX, to be read by a paper's `\\input`, and say which packages they need."""
-    head = [f"% {' '.join(comment.split())}", r"% needs \usepackage[T1]{fontenc} \usepackage{booktabs,graphicx,textcomp}"]
+    head = [
+        f"% {' '.join(comment.split())}",
+        r"% needs \usepackage[T1]{fontenc} \usepackage{booktabs,graphicx,textcomp}",
+    ]
     return "\n".join([*head, "", *(to_latex(table) for table in tables)])
 
 

@@ -54,6 +54,15 @@ def judged_lines(name: str, judge: str, level: float) -> list[Line]:
         found.append(number("intensity-rank-correlation", level, 0.05, 360, "higher"))
     if name == "ganmut-128":
         found.append(number("gamut-coverage", 0.41, 0.06, 812, "higher"))
+        found.append(number("compound-distance", 0.3, 0.02, 77, "lower"))
+        for place, (compound, faces) in enumerate((("fearfully surprised", 43), ("sadly angry", 34))):
+            details = {"code": [1.0 + place, 0.7]}
+            value = 0.28 + 0.04 * place
+            found.append(
+                Measurement(
+                    "compound-distance", value, value - 0.01, value + 0.01, faces, "lower", compound, "", details
+                )
+            )
     else:
         found.append(nothing("gamut-coverage", "higher", "the model has no disc"))
     return [Line(name, judge, measurement) for measurement in found]
@@ -70,9 +79,19 @@ def lines() -> list[Line]:
             result += judged_lines(name, judge, level - 0.04 * place)
     for name, level in levels.items():
         still = name == "identity"
+        if not still:
+            result.append(Line(name, None, number("discriminator-auc", 0.6, 0.02, 1000, "lower")))
         result += [
-            Line(name, None, number("discriminator-f1", 0.5 if still else 1 - level / 2, 0.02, 500, "lower")),
-            Line(name, None, number("discriminator-auc", 0.5 if still else 1 - level / 3, 0.02, 1000, "lower")),
+            Line(
+                name,
+                None,
+                number("discriminator-f1-by-ganmut-128", 0.5 if still else 1 - level / 2, 0.02, 500, "lower"),
+            ),
+            Line(
+                name,
+                None,
+                number("discriminator-auc-by-ganmut-128", 0.5 if still else 1 - level / 3, 0.02, 1000, "lower"),
+            ),
             Line(name, None, number("identity-rank1", 1.0 if still else level + 0.1, 0.0, 3500, "higher")),
             Line(name, None, number("background-change", 0.0 if still else 3 * level, 0.0, 3500, "lower")),
             Line(name, None, number("face-change", 0.0 if still else 12 * level, 0.0, 3500, "lower")),

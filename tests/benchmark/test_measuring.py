@@ -126,6 +126,7 @@ def test_an_expression_that_a_model_lacks_is_undefined_and_changes_the_name(worl
     lines = measure(world, tmp_path, [Painter("four", ("neutral", "happy", "sad", "anger"))])
 
     assert of(lines, "four", "expression-of-4-f1").value == 1
+    assert of(lines, "four", "smoothness-per-face-of-4").value is not None
     fear = of(lines, "four", "expression-of-4-f1", "fear")
     assert fear.value is None and "fear" in fear.undefined
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from mien.detection_study import overlap
 from mien.errors import ConfigError, WeightsError
 from mien.faces import mtcnn as module
-from mien.faces.mtcnn import MTCNN, _Integral
+from mien.faces.mtcnn import MTCNN, _Integral, _pool
 from mien.images import resize
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,6 +75,14 @@ def test_sums_of_large_white_photos_do_not_overflow() -> None:
     white = torch.tensor((255 - 127.5) / 128)
     assert torch.allclose(integral.shrunk((3, 3)), white)
     assert torch.allclose(integral.cut(np.array([0]), np.array([[2800.0, 2800.0, 2900.0, 2900.0]]), 2), white)
+
+
+@pytest.mark.parametrize("size", [(8, 12), (9, 13), (7, 6), (1, 1)])
+def test_the_maxima_of_two_by_two_are_those_of_torch(size: tuple[int, int]) -> None:
+    values = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0))
+    expected = functional.max_pool2d(values, 2, 2, ceil_mode=True)
+    assert torch.equal(_pool(values), expected)
+    assert torch.equal(_pool(values.contiguous(memory_format=torch.channels_last)), expected)
 
 
 def test_pnet_at_one_place_equals_pnet_on_that_window(mtcnn: MTCNN) -> None:

@@ -77,6 +77,7 @@ def test_codes_are_radius_times_direction_plus_noise() -> None:
         labels=torch.tensor([1, 0, 1, 2]), radius=torch.tensor([0.5, 0.1, 0.8, 1.0]),
         noise=torch.tensor([[0.0, 0.0], [0.03, -0.04], [0.1, 0.1], [0.0, 0.0]]),
         free=torch.tensor([True, False, False, False]), free_direction=torch.tensor([[-0.6, 0.8]]).expand(4, 2),
+        num_labelled=3, num_counted=torch.tensor(3.0),
     )  # fmt: skip
     expected = [[-0.3, 0.4], [0.03, -0.04], [0.9, 0.1], [0.0, -1.0]]  # neutral's radius has no direction to go in
     assert torch.allclose(codes_of(draw, axes), torch.tensor(expected), atol=1e-6)

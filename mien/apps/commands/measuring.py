@@ -49,7 +49,10 @@ def bench(
         raise ConfigError("`--out` is missing", hint="name the report's folder, for example `--out reports/mine`")
     named = [*(models or []), *(checkpoint or [])]
     if baselines:
-        trained = [name for name in named if ":" not in name and name not in ("identity", "oracle")]
+        from mien.benchmark.contestants import split_title
+
+        models_only = (split_title(name)[1] for name in named)
+        trained = [name for name in models_only if ":" not in name and name not in ("identity", "oracle")]
         wanted = [f"untrained:{(trained or [DEFAULT])[0]}", "identity", "oracle"]
         named += [name for name in wanted if name not in named]
     judges = list(judge or shipped_judges())
@@ -68,6 +71,7 @@ def bench(
         outcome = benchmark(
             named, judges, data, out, protocol, device=device, show=show or (), report=report, command=command
         )
+    say("writing the report")
     written = write_report(outcome, out, pictures=pictures)
     say(f"{len(outcome.lines)} numbers of {len(outcome.contestants)} contestants by {len(outcome.judges)} judges")
     print(written)

@@ -1,0 +1,46 @@
+"""The script that trains what ships: its rehearsal goes through the whole chain, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mien.classifiers import load_classifier
+from mien.pretrained import load_model
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "train_released.sh"
+
+
+def run(out: Path, *more: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    arguments = [str(SCRIPT), "--rehearse", "--out", str(out), *map(str, more)]
+    return subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=600)
+
+
+def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tmp_path: Path) -> None:
+    calls = 0
+    while (done := run(tmp_path, *(["--minutes", 0] if calls < 3 else []))).returncode == 75:
+        assert "the same command goes on" in done.stderr
+        calls += 1
+    assert done.returncode == 0, done.stderr
+    assert calls == 3
+    names = [line.split()[0] for line in done.stdout.splitlines()[1:-1]]
+    assert names == ["stargan-fer2013", "ganmut-fer2013", "ganmut-mixed-128", "judge-resnet18", "judge-vgg16"]
+    assert done.stdout.splitlines()[-1].endswith("minutes of training in all")
+    for name in names:
+        weights = tmp_path / "weights" / f"{name}.safetensors"
+        loaded = load_classifier(weights) if name.startswith("judge") else load_model(weights)
+        assert "neutral" in loaded.expressions if name.startswith("judge") else loaded.method is not None
+        facts = json.loads((tmp_path / "done" / f"{name}.json").read_text())
+        assert facts["steps"] > 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    again = run(tmp_path)
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
