@@ -1,7 +1,6 @@
 """Run the training loops of the official GANmut and StarGAN code, from a checkout that the user gives, and time them.
 
-Their `Solver.train` runs as it is, on batches that are given to it. What they import and do not need here (TensorFlow for
-logs, torchvision for saving samples) is stood in for by empty modules.
+Their `Solver.train` runs as it is, on a batch that is given to it; it neither logs, nor samples, nor saves meanwhile.
 """
 
 from __future__ import annotations
@@ -10,13 +9,11 @@ import contextlib
 import importlib.util
 import os
 import sys
-import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 #: The official defaults (main.py of either), and what keeps the loop from logging, sampling and saving.
@@ -36,30 +33,49 @@ _SETTINGS: dict[str, Any] = {
 class _Clock:
     """A loader that gives the same batch again and again, and notes when it is asked."""
 
-    def __init__(self, batch: tuple[Tensor, ...], device: torch.device) -> None:
-        self.batch, self.device = batch, device
+    def __init__(self, batch: tuple[Tensor, ...], now: Callable[[], float]) -> None:
+        self.batch, self.now = batch, now
         self.asked: list[float] = []
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         while True:
-            if self.device.type == "cuda":
-                torch.cuda.synchronize()
-            self.asked.append(time.perf_counter())
+            self.asked.append(self.now())
             yield self.batch
 
 
-def official_seconds(
-    checkout: Path, kind: str, images: Tensor, labels: Tensor, *, layers: int, classes: int, rounds: int
-) -> float:
-    """Return the seconds per step of the official loop (kind `ganmut` or `stargan`), over whole rounds of five."""
-    for name in ("tensorflow", "torchvision", "torchvision.utils"):
-        sys.modules.setdefault(name, types.ModuleType(name))
-    sys.modules["torchvision.utils"].save_image = None  # type: ignore[attr-defined]
+def _import_solver(checkout: Path) -> Any:
+    """Import their solver.py; of torchvision it wants `save_image`, which is never called here."""
+    absent = {name: types.ModuleType(name) for name in ("torchvision", "torchvision.utils")}
+    absent["torchvision.utils"].save_image = None  # type: ignore[attr-defined]
+    sys.modules.update(absent)
     sys.path.insert(0, str(checkout))
     specification = importlib.util.spec_from_file_location("official_solver", checkout / "solver.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    try:
+        specification.loader.exec_module(module)
+    finally:
+        for name in absent:  # torch looks whether torchvision is there
+            del sys.modules[name]
+    return module
+
+
+def official_seconds(
+    checkout: Path,
+    kind: str,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    layers: int,
+    classes: int,
+    rounds: int,
+    now: Callable[[], float],
+) -> float:
+    """Return the seconds per step of the official loop (kind `ganmut` or `stargan`), over whole rounds of five.
+
+    `now` gives the time when the device has done what it was given.
+    """
+    module = _import_solver(checkout)
     config = types.SimpleNamespace(
         **_SETTINGS,
         c_dim=classes,
@@ -68,13 +84,10 @@ def official_seconds(
         batch_size=len(images),
         num_iters=5 * (rounds + 1),
     )
-    clock = _Clock((images, labels) if kind == "stargan" else (images, labels, labels), torch.device("cpu"))
+    clock = _Clock((images, labels) if kind == "stargan" else (images, labels, labels), now)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         solver = module.Solver(None, clock, config) if kind == "stargan" else module.Solver(clock, config)
-        clock.device = solver.device
         solver.train()
-    if solver.device.type == "cuda":
-        torch.cuda.synchronize()
-    end = time.perf_counter()
+    end = now()
     steps = clock.asked[1:]  # the first batch is what samples would be made of
     return (end - steps[5]) / (5 * rounds)  # the first round warms up

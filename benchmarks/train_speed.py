@@ -4,7 +4,8 @@ For each network, as the papers have it and with their losses (Wasserstein, grad
 taken in three ways: `eager`, in float32 and with nothing switched on; `ours`, as `mien train` takes it with
 precision=bf16-mixed (channels_last, on a GPU fused Adam); `compiled`, the same with compile=yes. With --official the
 official code's own loop runs on the same batch. A step is what a loop does between two batches. Whole rounds of five
-steps are timed, after one to warm up; each way in a process of its own, whose largest memory is noted. FLOP are counted
+steps are timed, after one to warm up; on a CPU processor time counts, since others may want the cores. Each way has a
+process of its own, whose largest memory is noted. FLOP are counted
 by torch from the operators of a round (a multiplication and an addition are two), and the share of the machine's peak is
 measured against products of large matrices in the same process, in the precision of the way.
 
@@ -29,6 +30,8 @@ from typing import Any
 import torch
 from official_training import official_seconds
 from record import record
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from mien.methods import METHODS
 from mien.methods.base import Batch
@@ -81,31 +84,48 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     side = 8192 if device.type == "cuda" else 1536
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best = math.inf
-    for _ in range(12):
-        _wait(device)
-        start = time.perf_counter()
+    for _ in range(10):
+        start = now(device)
         torch.mm(a, b)
-        _wait(device)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, now(device) - start)
     return 2 * side**3 / best
 
 
-def flop_per_image(method_name: str, config: Any, batch_size: int, steps: int) -> float:
-    """Count the FLOP of a round of steps, per image: on the meta device, which computes nothing."""
-    from torch.utils.flop_counter import FlopCounterMode
+class Counting(TorchDispatchMode):
+    """Add up the FLOP of all operators by torch's table; its `FlopCounterMode` cannot follow a gradient's gradient."""
 
-    method = METHODS[method_name](config).to("meta")
-    batch = noise(config, batch_size, "meta")
-    with FlopCounterMode(display=False) as counter:
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func.overloadpacket)) is not None:
+            self.flop += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def flop_per_image(method_name: str, config: Any, batch_size: int, steps: int) -> float:
+    """Count the FLOP of a round of steps, per image: with tensors that have shapes and no values."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(), Counting() as counter:
+        method, batch = METHODS[method_name](config), noise(config, batch_size, "cpu")
         for step in range(steps):
             for _, terms in method.updates(batch, step):
                 torch.stack(list(terms.values())).sum().backward()
-    return counter.get_total_flops() / (batch_size * steps)
+    return counter.flop / (batch_size * steps)
 
 
-def _wait(device: torch.device) -> None:
+def now(device: torch.device) -> float:
+    """Return the time when the device has done what it was given.
+
+    On a CPU it is processor time for each thread: on a shared machine clocks would time the others too.
+    """
     if device.type == "cuda":
         torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time() / torch.get_num_threads()
 
 
 def _configuration(work: Work) -> tuple[str, Any, TrainConfig]:
@@ -114,7 +134,7 @@ def _configuration(work: Work) -> tuple[str, Any, TrainConfig]:
         found = find_preset(work.name)
         return (found.method, *configure(found, {"batch_size": work.batch_size} if work.batch_size else {}))
     name, config, _ = CASES[work.name]
-    precision = "32-true" if work.way == "eager" else "bf16-mixed"
+    precision = "32-true" if work.way in ("eager", "official") else "bf16-mixed"
     return name, config, TrainConfig(batch_size=work.batch_size, precision=precision, compile=work.way == "compiled")
 
 
@@ -131,13 +151,15 @@ def measure(work: Work) -> dict[str, Any]:
         assert work.checkout is not None
         given = (batch.images.cpu(), batch.labels.cpu())
         sizes = {"layers": config.critic_layers, "classes": len(config.expressions)}
-        once = official_seconds(work.checkout, name, *given, **sizes, rounds=1)
-        rounds = max(1, round(work.seconds / (5 * once)))
-        seconds, steps = official_seconds(work.checkout, name, *given, **sizes, rounds=rounds), 5 * rounds
+        clock = {"now": lambda: now(device)}
+        seconds, steps = official_seconds(work.checkout, name, *given, **sizes, **clock, rounds=1), 5
+        if 5 * seconds < work.seconds:
+            steps = 5 * math.ceil(work.seconds / (5 * seconds))
+            seconds = official_seconds(work.checkout, name, *given, **sizes, **clock, rounds=steps // 5)
     else:
         seconds, steps = _time_ours(Trainer(METHODS[name](config), loop, device), work, batch, a_round, fabric)
     flop = flop_per_image(name, config, loop.batch_size, a_round)
-    reduced = loop.precision == "bf16-mixed" and work.way != "official"
+    reduced = loop.precision == "bf16-mixed"
     peak = peak_flops(device, torch.bfloat16 if reduced else torch.float32)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
@@ -167,13 +189,11 @@ def _time_ours(trainer: Trainer, work: Work, batch: Batch, a_round: int, fabric:
                 trainer.average.update(step)
 
     take_round()
-    _wait(fabric.device)
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < work.seconds or not steps:
+    steps, start = 0, now(fabric.device)
+    while now(fabric.device) - start < work.seconds or not steps:
         take_round()
-        _wait(fabric.device)
         steps += a_round
-    return (time.perf_counter() - start) / steps, steps
+    return (now(fabric.device) - start) / steps, steps
 
 
 def in_a_process(work: Work) -> dict[str, Any]:

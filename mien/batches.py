@@ -2,14 +2,16 @@
 
 Everything random about a batch follows from (seed, step) alone. So a run that is killed and resumed sees the batches that
 it would have seen, without any state to save. A set that fits (see `resident_bytes`) lives on the device as uint8; a
-larger one is read from the memory-mapped shards. Augmentation is one batched affine resampling on the device.
+larger one is read from the memory-mapped shards, by worker processes that read ahead (`stream`). Augmentation is one
+batched affine resampling on the device. Where several processes train together, each asks for its part of a batch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
-from mien.methods.base import Batch
+from mien.methods.base import WHOLE, Batch, Part, to_device
 from mien.prepared import PreparedSet
 
 
@@ -49,9 +51,8 @@ def seed_of(purpose: str, seed: int, number: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Rotate, shift, enlarge and mirror (N, C, H, W) images, each its own way, bilinearly, in one call."""
-    n = images.shape[0]
+def draw_changes(n: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Draw how n images are rotated, shifted, enlarged and mirrored: the matrices (n, 2, 3) of `affine_grid`."""
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(n, generator=generator)
@@ -62,11 +63,53 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
     flip = 1 - 2 * (torch.rand(n, generator=generator) < augmentation.mirror).float()
     shift_x, shift_y = (uniform(-1, 1) * 2 * augmentation.shift * chosen for _ in range(2))
     cos, sin = angle.cos() * scale, angle.sin() * scale
-    matrix = torch.stack(
-        [torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)], dim=1
-    ).to(images.device)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return torch.stack([torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)], dim=1)
+
+
+def resample(images: Tensor, changes: Tensor) -> Tensor:
+    """Apply `draw_changes` to (N, C, H, W) images, bilinearly, in one call."""
+    grid = F.affine_grid(changes, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Rotate, shift, enlarge and mirror (N, C, H, W) images, each its own way, bilinearly, in one call."""
+    return resample(images, to_device(draw_changes(len(images), augmentation, generator), images.device))
+
+
+class _Order:
+    """Which images make up batch number `step`, as places among the split's; small, so that workers get a copy."""
+
+    def __init__(self, count: int, batch_size: int, seed: int, weights: Tensor | None) -> None:
+        self._count, self._batch_size, self._seed, self._weights = count, batch_size, seed, weights
+        self._permutation: tuple[int, Tensor] | None = None
+
+    def __call__(self, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed_of("images", self._seed, step))
+        if self._weights is not None:
+            return torch.multinomial(self._weights, self._batch_size, replacement=True, generator=generator)
+        # Whole batches only (drop_last): a last batch of a few images made the official code's loss NaN.
+        epoch, place = divmod(step, self._count // self._batch_size)
+        if self._permutation is None or self._permutation[0] != epoch:
+            shuffle = torch.Generator().manual_seed(seed_of("epoch", self._seed, epoch))
+            self._permutation = (epoch, torch.randperm(self._count, generator=shuffle))
+        return self._permutation[1][place * self._batch_size : (place + 1) * self._batch_size]
+
+
+def _read(prepared: PreparedSet, rows: np.ndarray) -> Tensor:
+    """Read images as uint8 (n, c, h, w)."""
+    return torch.from_numpy(prepared.images(rows)).permute(0, 3, 1, 2)
+
+
+class _Reading(torch.utils.data.Dataset[list[Tensor]]):
+    """What a worker does: read the images of a step, for each part that this process takes."""
+
+    def __init__(self, prepared: PreparedSet, rows: np.ndarray, order: _Order, parts: Sequence[Part]) -> None:
+        self._prepared, self._rows, self._order, self._parts = prepared, rows, order, tuple(parts)
+
+    def __getitem__(self, step: int) -> list[Tensor]:
+        positions = self._order(step)
+        return [_read(self._prepared, self._rows[part.of(positions).numpy()]) for part in self._parts]
 
 
 class Batches:
@@ -86,6 +129,7 @@ class Batches:
         augmentation: Augmentation | None = None,
         device: torch.device | str = "cpu",
         resident_bytes: int = 4 << 30,
+        workers: int = 2,
     ) -> None:
         self.rows = prepared.select(split=split, expressions=expressions)
         if len(self.rows) < batch_size:
@@ -97,6 +141,8 @@ class Batches:
         self.image_size, self.image_channels, self.batch_size, self.seed = image_size, image_channels, batch_size, seed
         self.augmentation = augmentation
         self.device = torch.device(device)
+        self.workers = min(workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers)
+        self._luma = torch.tensor([0.299, 0.587, 0.114], device=self.device)[:, None, None]
         columns = [VOCABULARY.index(name) for name in expressions]
         index_of = {column: index for index, column in enumerate(columns)}
         labels = torch.tensor([index_of[int(label)] for label in prepared.labels[self.rows]])
@@ -106,12 +152,12 @@ class Batches:
         self.shares = torch.where(mass > 0, shares / mass.clamp_min(1e-6), one_hot)
         self.labels = labels
         counts = torch.bincount(labels, minlength=len(columns)).clamp_min(1).double()
-        self.weights = counts.pow(-balance)[labels] if balance else None
+        weights = counts.pow(-balance)[labels] if balance else None
+        self._order = _Order(len(self.rows), batch_size, seed, weights)
         self._prepared = prepared
         self._expressions = tuple(expressions)
         size = len(self.rows) * prepared.size**2 * prepared.channels
-        self._resident = self._load(self.rows) if size <= resident_bytes else None
-        self._permutation: tuple[int, Tensor] | None = None
+        self._resident = _read(prepared, self.rows).to(self.device) if size <= resident_bytes else None
 
     def require_every_expression(self) -> None:
         """Raise `DataError` where an expression has not a single image: training would learn it from nothing."""
@@ -124,40 +170,49 @@ class Batches:
                 hint=f"train what it has, `--set expressions={present}`, or prepare more data",
             )
 
-    def _load(self, rows: np.ndarray) -> Tensor:
-        images = torch.from_numpy(np.ascontiguousarray(self._prepared.images(rows))).to(self.device)
-        return images.permute(0, 3, 1, 2)
+    def draw(self, step: int, part: Part = WHOLE, raw: Tensor | None = None) -> Batch:
+        """Return a part of batch number `step`: images in [-1, 1] of the wanted size and channels, labels, shares.
 
-    def _positions(self, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed_of("images", self.seed, step))
-        if self.weights is not None:
-            return torch.multinomial(self.weights, self.batch_size, replacement=True, generator=generator)
-        # Whole batches only (drop_last): a last batch of a few images made the official code's loss NaN.
-        epoch, place = divmod(step, len(self.rows) // self.batch_size)
-        if self._permutation is None or self._permutation[0] != epoch:
-            shuffle = torch.Generator().manual_seed(seed_of("epoch", self.seed, epoch))
-            self._permutation = (epoch, torch.randperm(len(self.rows), generator=shuffle))
-        return self._permutation[1][place * self.batch_size : (place + 1) * self.batch_size]
-
-    def draw(self, step: int) -> Batch:
-        """Return batch number `step`: images in [-1, 1] of the wanted size and channels, labels, shares."""
-        positions = self._positions(step)
+        `raw` are its images, uint8 (n, c, h, w), where they were read before.
+        """
+        positions = self._order(step)
+        here = part.of(positions)
         if self._resident is not None:
-            raw = self._resident[positions.to(self.device)]
-        else:
-            raw = self._load(self.rows[positions.numpy()])
-        images = self.fit(raw)
+            raw = self._resident[to_device(here, self.device)]
+        elif raw is None:
+            raw = _read(self._prepared, self.rows[here.numpy()])
+        images = self.fit(to_device(raw, self.device) if raw.device != self.device else raw)
         if self.augmentation is not None:
             generator = torch.Generator().manual_seed(seed_of("augmentation", self.seed, step))
-            images = augment(images, self.augmentation, generator)
-        return Batch(images, self.labels[positions].to(self.device), self.shares[positions].to(self.device))
+            changes = part.of(draw_changes(len(positions), self.augmentation, generator))
+            images = resample(images, to_device(changes, self.device))
+        labels = to_device(self.labels[positions], self.device)
+        shares = to_device(self.shares[here], self.device)
+        return Batch(images, part.of(labels), shares, part, None if part.count == 1 else labels)
+
+    def stream(self, steps: range, parts: Sequence[Part] = (WHOLE,)) -> Iterator[list[Batch]]:
+        """Yield the parts of one batch after the other; of a set that is not in memory, workers read ahead."""
+        if self._resident is not None or not self.workers:
+            yield from ([self.draw(step, part) for part in parts] for step in steps)
+            return
+        reading = _Reading(self._prepared, self.rows, self._order, parts)
+        loader = torch.utils.data.DataLoader(
+            reading,
+            batch_size=None,
+            sampler=steps,
+            num_workers=self.workers,
+            prefetch_factor=4,
+            pin_memory=self.device.type == "cuda",
+            multiprocessing_context="spawn",  # a copy of a process that uses a GPU would break
+        )
+        for step, raw in zip(steps, loader, strict=True):
+            yield [self.draw(step, part, images) for part, images in zip(parts, raw, strict=True)]
 
     def fit(self, raw: Tensor) -> Tensor:
         """Turn uint8 (N, C, H, W) images into floats in [-1, 1] of the wanted size and channels."""
         images = raw.float() / 127.5 - 1
         if images.shape[1] == 3 and self.image_channels == 1:
-            weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)
-            images = (images * weights[:, None, None]).sum(1, keepdim=True)
+            images = (images * self._luma).sum(1, keepdim=True)
         images = images.expand(-1, self.image_channels, -1, -1)
         if images.shape[-1] != self.image_size:
             side = (self.image_size, self.image_size)

@@ -82,6 +82,7 @@ def combine(
         channels=3 if any(parent.channels == 3 for parent in opened) else 1,
         options=options,
         source=", ".join(str(parent.path) for parent in opened),
+        detectors=list(dict.fromkeys(name for parent in opened for name in parent.detectors)),
         report=(lambda done, total: report(done, total, "written")) if report else None,
     )
 

@@ -6,6 +6,7 @@
     "mine.onnx"                 what `mien export --to onnx` wrote: runs without torch
     "models/mine"               a folder that `mien pull` or `mien push` wrote
     "hf://user/name"            a repository on the Hugging Face hub; `@revision` may follow
+    "official-ganmut:G.ckpt"    a checkpoint of GANmut's own code, and `official-stargan:` of StarGAN's (docs/official.md)
 
 Where torch is not installed, models that ship and folders are opened by their ONNX file, if they have one.
 """
@@ -13,6 +14,7 @@ Where torch is not installed, models that ship and folders are opened by their O
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ def open_model(source: str | Path | None = None, device: str = "cpu") -> Express
     """
     if str(source).startswith(SCHEME):
         source = fetch(str(source))
+    if re.match(r"official-\w+:", str(source)):
+        return _open_official(str(source), device)
     if source is not None and Path(source).suffix == ".onnx":
         _require_onnx(source)
         return load_portable(source, device)
@@ -57,6 +61,16 @@ def installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except ImportError:
         return False
+
+
+def _open_official(specification: str, device: str) -> ExpressionModel:
+    if not installed("torch"):
+        raise WeightsError(
+            "official checkpoints need torch, which is not installed", hint="`pip install 'mien[torch]'`"
+        )
+    from mien.official import load_official
+
+    return load_official(specification, device)
 
 
 def _twin(source: str | Path | None) -> Path:

@@ -55,14 +55,18 @@ def _gradient_norms(
 
 
 def gradient_penalty(
-    realness: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, patches: PatchReduction = "sum"
+    realness: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    between: Float[Tensor, "n 1 1 1"],
+    patches: PatchReduction = "sum",
 ) -> Float[Tensor, ""]:
-    """Return E[(||grad D(x^)|| - 1)^2] on random interpolates x^ of real and fake (Gulrajani et al. 2017).
+    """Return E[(||grad D(x^)|| - 1)^2] on interpolates x^ of fake and real (Gulrajani et al. 2017).
 
-    `patches` says what is differentiated: the sum of the patch scores, as in StarGAN's code, or their mean.
+    `between` says where x^ stands, U[0, 1] in the paper: 0 at fake, 1 at real. `patches` says what is differentiated: the
+    sum of the patch scores, as in StarGAN's code, or their mean.
     """
-    share = torch.rand(real.shape[0], 1, 1, 1, device=real.device)
-    _, norms = _gradient_norms(realness, torch.lerp(fake.detach().float(), real.float(), share), patches)
+    _, norms = _gradient_norms(realness, torch.lerp(fake.detach().float(), real.float(), between), patches)
     return (norms - 1).square().mean()
 
 
@@ -74,9 +78,18 @@ def r1_penalty(
     return squared.mean() / 2
 
 
-def cross_entropy(logits: Float[Tensor, "n k"], targets: Tensor) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy to classes (int64, (n,)) or to distributions (float, (n, k))."""
-    return F.cross_entropy(logits.float(), targets)
+#: A class that stands for none: `cross_entropy` leaves it out.
+NO_CLASS = -100
+
+
+def cross_entropy(logits: Float[Tensor, "n k"], targets: Tensor, count: float | None = None) -> Float[Tensor, ""]:
+    """Return the mean cross-entropy to classes (int64, (n,)) or to distributions (float, (n, k)).
+
+    With `count`: the sum over those that have a class, divided by it.
+    """
+    if count is None:
+        return F.cross_entropy(logits.float(), targets)
+    return F.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=NO_CLASS) / count
 
 
 def bending(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, ""]:

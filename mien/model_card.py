@@ -17,6 +17,11 @@ _METHODS = {
         "https://arxiv.org/abs/2406.11079",
         "a disc of expressions: the angle is the kind, the radius the intensity, the centre neutral",
     ),
+    "ganmut-gaussian": (
+        "GANmut (Gaussian)",
+        "https://github.com/stefanodapolito/GANmut",
+        "a plane with a place and a width for each expression, asked for as a disc round neutral",
+    ),
     "stargan": ("StarGAN", "https://arxiv.org/abs/1711.09020", "one number for each expression"),
 }
 #: What the hub calls the licences that are likely here.

@@ -75,7 +75,8 @@ def edge_window(height: int, width: int, margin: float, device: torch.device) ->
 
 def smooth(maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Blur with the binomial kernel (1, 2, 1) / 4 along both axes; the border repeats."""
-    kernel = torch.tensor([1.0, 2.0, 1.0], device=maps.device, dtype=maps.dtype) / 4
+    # Computed there and not copied: a copy would make the CPU wait for the GPU.
+    kernel = (2 - (torch.arange(3, device=maps.device, dtype=maps.dtype) - 1).abs()) / 4
     channels = maps.shape[1]
     weight = (kernel[:, None] * kernel[None, :]).expand(channels, 1, 3, 3)
     return F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), weight, groups=channels)

@@ -98,6 +98,8 @@ def load_model(source: str | Path | None = None) -> Model:
     path = _find(source)
     if path.is_dir():
         run = Run.read(path)
+        if "classifier" in run.configuration:
+            raise WeightsError(f"{path} is a judge, which edits nothing", hint="give a run of `mien train`")
         method, step = trained_method(run)
         checkpoint = run.path / "checkpoints" / f"step-{step:07d}.safetensors"
         model = Model(method, path.name, file_sha256(checkpoint), {**run.configuration, "step": step})

@@ -12,6 +12,7 @@ Nothing is pickled. A checkpoint is written under another name and renamed, its 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -89,12 +90,20 @@ class Run:
         self.configuration = configuration
 
     @staticmethod
-    def open(path: Path, configuration: Mapping[str, Any]) -> Run:
-        """Create the folder, or resume it; raises `RunError` where another configuration wrote it."""
+    def open(path: Path, configuration: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Run:
+        """Create the folder, or resume it; raises `RunError` where another configuration wrote it.
+
+        `defaults` has dataclasses by section: a setting that an older version did not know counts as its default.
+        """
         wanted = json.loads(json.dumps(configuration))
         file = path / "config.json"
         if file.exists():
             found = Run.read(path).configuration
+            if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
+                found["data"] = wanted.get("data", {}) | found["data"]
+            for section, settings in (defaults or {}).items():
+                if isinstance(found.get(section), dict):
+                    found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]
             different = [key for key in wanted if found.get(key) != wanted[key]]
             if different:
                 details = "; ".join(_difference(key, found.get(key), wanted[key]) for key in different[:3])
@@ -182,6 +191,12 @@ class Run:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
         return path
+
+    @property
+    def step(self) -> int:
+        """Step of the newest checkpoint; 0 where there is none yet."""
+        records = sorted((self.path / "checkpoints").glob("step-*.json"))
+        return int(records[-1].stem.removeprefix("step-")) if records else 0
 
     def latest_checkpoint(self) -> tuple[int, dict[str, Tensor]] | None:
         """Read the newest checkpoint; raises `RunError` where its hash does not match."""

@@ -1,20 +1,26 @@
 """Turn a run into weights that ship: safetensors, and a JSON with command, data, time and measured numbers.
 
     python scripts/release.py runs/first runs/second --data data/fer2013 --name ganmut-fer2013
-    python benchmarks/expression_f1.py --data data/fer2013 --judge judge.safetensors
-    python scripts/release.py --metrics --name ganmut-fer2013
+    mien bench ganmut-fer2013 --data data/clean --baselines --out reports/ganmut-fer2013
+    python scripts/release.py --metrics reports/ganmut-fer2013 --name ganmut-fer2013
+    python scripts/release.py --judge runs/judge --data data/clean --name judge-resnet18
 
 The first call writes the weights; after the benchmarks have run on them, the second writes what was measured of exactly
-these weights (by their hash) from benchmarks/results.jsonl into the JSON.
+these weights (by their hash) into the JSON: the reports' overall numbers, and the newest lines of
+benchmarks/results.jsonl. The last writes a judge.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mien.benchmark.results import Result, read_results
+from mien.classifiers import export_classifier
+from mien.classifiers.settings import configure as configure_judge
 from mien.exporting import export_onnx
 from mien.prepared import PreparedSet
 from mien.presets import settings_beside
@@ -79,17 +85,66 @@ def release(runs: list[Run], data: Path, name: str, after: str | None) -> Path:
     return export(runs[-1], WEIGHTS / f"{name}.safetensors", facts)
 
 
-def add_metrics(name: str) -> Path:
+def release_judge(run: Run, data: Path, name: str) -> Path:
+    """Export a run of `mien train-judge` under a name, with the facts that only its prepared set knows."""
+    prepared = PreparedSet.open(data)
+    if run.configuration["data"]["hash"] != prepared.hash:
+        raise SystemExit(f"{run.path} was trained on another set than {data}")
+    settings = run.configuration
+    _, recipe = configure_judge(settings["preset"], {})
+    changed = {k: v for k, v in settings["recipe"].items() if v != json.loads(json.dumps(asdict(recipe)))[k]}
+    options = "".join(f" --set {key}={value}" for key, value in changed.items())
+    facts = {
+        "commands": [f"mien train-judge {settings['preset']} --data DATA --out RUN{options}"],
+        "data": {
+            "hash": prepared.hash,
+            "counts": {split: prepared.manifest["counts"][split] for split in ("train", "validation")},
+            "recipe": prepared.manifest["recipe"],
+        },
+        "licence": "Apache-2.0; trained on FER2013, of which no image is part of this file or of the repository",
+    }
+    return export_classifier(run, WEIGHTS / f"{name}.safetensors", facts)
+
+
+def add_metrics(name: str, reports: list[Path]) -> Path:
     """Write the newest result of each kind that was measured with these weights into their JSON."""
     path = WEIGHTS / f"{name}.json"
     description = json.loads(path.read_text(encoding="utf-8"))
+    digest = description["sha256"]
     lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-    mine = [line for line in lines if line.get("model_sha256") == description["sha256"]]
-    description["metrics"] = list(
-        {tuple(line.get(k) for k in ("name", "dataset", "faces", "start", "way")): line for line in mine}.values()
-    )
+    kept = ("name", "dataset", "faces", "start", "way")
+    mine = {tuple(line.get(k) for k in kept): line for line in lines if line.get("model_sha256") == digest}
+    found = [line for line in mine.values() if line["name"] != "expression-f1"]  # of the judge before the benchmark
+    for report in reports:
+        found += [of_report(result) for result in read_results(report / "results.jsonl") if is_overall(result, digest)]
+    description["metrics"] = found
     write_text(path, json.dumps(description, indent=2) + "\n")
     return path
+
+
+def is_overall(result: Result, digest: str) -> bool:
+    """Say whether a number of a report is one of these weights, over all expressions, and defined."""
+    measurement = result.line.measurement
+    mine = result.circumstances["model_sha256"] == digest
+    return mine and measurement.expression is None and measurement.value is not None
+
+
+def of_report(result: Result) -> dict[str, Any]:
+    """Return a number of a report as the description of weights holds it."""
+    facts, measurement = result.circumstances, result.line.measurement
+    protocol = facts["protocol"]
+    return {
+        "name": measurement.measure,
+        "value": round(measurement.value or 0.0, 6),
+        "low": measurement.low,
+        "high": measurement.high,
+        "n": measurement.n,
+        "faces": protocol["origin"],
+        "intensity": protocol["intensity"],
+        "start": protocol["start"],
+        **{key: facts[key] for key in ("seed", "dataset", "data_hash", "judge_sha256", "model_sha256")},
+        **{key: facts[key] for key in ("machine", "commit", "date")},
+    }
 
 
 def main() -> None:
@@ -99,10 +154,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--after", help="shipped weights that the first of the runs started from")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--metrics", action="store_true")
+    parser.add_argument("--metrics", type=Path, nargs="+", metavar="REPORT")
+    parser.add_argument("--judge", type=Path, metavar="RUN")
     given = parser.parse_args()
     if given.metrics:
-        print(add_metrics(given.name))
+        print(add_metrics(given.name, given.metrics))
+        return
+    if given.judge:
+        print(release_judge(Run.read(given.judge), given.data, given.name))
         return
     print(release([Run.read(path) for path in given.runs], given.data, given.name, given.after))
     print(export_onnx(given.name, WEIGHTS / f"{given.name}.onnx"))

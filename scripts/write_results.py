@@ -1,7 +1,7 @@
-"""Write the README's results from benchmarks/results.jsonl, so that no number there is typed by hand.
+"""Write the README's results from what was measured, so that no number there is typed by hand.
 
-Only lines that were measured with the shipped weights (by their hash), or without any model, are used; of several of one
-kind the newest.
+Scores come from the reports of `mien bench` in docs/reports, speed and reading from benchmarks/results.jsonl; only lines
+that were measured with the shipped weights (by their hash), or on photos, are used.
 """
 
 from __future__ import annotations
@@ -10,9 +10,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mien.benchmark.results import Result, read_results
+
 ROOT = Path(__file__).parent.parent
 NAME = "ganmut-fer2013"
 START, END = "<!-- results -->", "<!-- /results -->"
+REPORTS = ROOT / "docs" / "reports"
+#: Reports of the shipped weights, and what their faces are called.
+EDITED = {
+    f"{NAME}": "neutral faces, edited",
+    f"{NAME}-any": "faces of any expression, edited",
+    f"{NAME}-wild": "faces of another dataset, edited",
+}
 
 
 def newest(lines: list[dict[str, Any]], name: str, **facts: Any) -> dict[str, Any]:
@@ -20,25 +29,86 @@ def newest(lines: list[dict[str, Any]], name: str, **facts: Any) -> dict[str, An
     return [line for line in lines if line["name"] == name and all(line.get(k) == v for k, v in facts.items())][-1]
 
 
-def scores(neutral: dict[str, Any], anyone: dict[str, Any], wild: dict[str, Any], real: dict[str, Any]) -> str:
-    """Return the table of F1 scores: edits of three kinds of faces, real faces, and how much the edits change."""
-    names = list(neutral["per_class"])
-    edited = {
-        "neutral faces, edited": neutral,
-        "faces of any expression, edited": anyone,
-        "faces of another dataset, edited": wild,
-    }
+def report(name: str) -> list[Result]:
+    """Return the numbers of a report."""
+    return read_results(REPORTS / name / "results.jsonl")
+
+
+def value(
+    results: list[Result], contestant: str, judge: str | None, measure: str, expression: str | None = None
+) -> str:
+    """Return a number of a report as text; a dash where it is undefined."""
+    for result in results:
+        line = result.line
+        found = line.measurement
+        if (line.contestant, line.judge, found.measure, found.expression) == (contestant, judge, measure, expression):
+            return "—" if found.value is None else f"{found.value:.2f}"
+    raise SystemExit(f"no {measure} of {contestant} by {judge} among the results")
+
+
+def judges_of(results: list[Result]) -> list[str]:
+    """Return the judges' names in their order."""
+    return list(dict.fromkeys(result.line.judge for result in results if result.line.judge))
+
+
+def expressions_of(results: list[Result]) -> list[str]:
+    """Return the benchmark's expressions in their order."""
+    return list(
+        dict.fromkeys(
+            result.line.measurement.expression
+            for result in results
+            if result.line.measurement.measure == "expression-f1" and result.line.measurement.expression
+        )
+    )
+
+
+def scores() -> str:
+    """Return the table of F1 scores: edits of three kinds of faces, photos, and the references."""
+    reports = {name: report(name) for name in EDITED}
+    main = reports[NAME]
+    first, second = judges_of(main)
+    names = expressions_of(main)
+
+    def row(title: str, results: list[Result], contestant: str, mark: str = "") -> list[str]:
+        macro, other = (value(results, contestant, judge, "expression-f1") for judge in (first, second))
+        each = [value(results, contestant, first, "expression-f1", name) for name in names]
+        return [title, f"{mark}{macro}{mark}", *each, other]
+
     rows = [
-        ["seen as what was asked (F1)", "macro", *names],
-        ["---"] * (len(names) + 2),
-        *(
-            [what, f"**{line['value']:.2f}**", *(f"{line['per_class'][n]:.2f}" for n in names)]
-            for what, line in edited.items()
-        ),
-        ["real faces, for comparison", f"{real['value']:.2f}", *(f"{value:.2f}" for value in real["per_class"])],
-        ["grey levels changed (of 255)", "", *(f"{neutral['mean_change_levels'][n]:.0f}" for n in names)],
+        ["seen as what was asked (F1)", "macro", *names, f"macro, {second}"],
+        ["---"] * (len(names) + 3),
+        *(row(title, reports[name], NAME, "**") for name, title in EDITED.items()),
+        row("photos, for comparison", main, "real"),
+        row("oracle: photos of others who look as was asked", main, "oracle"),
+        row("identity: nothing is done", main, "identity"),
     ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(each) + " |" for each in rows)
+
+
+def judges() -> str:
+    """Return what the judges are worth, in a sentence."""
+    parts = []
+    for name in judges_of(report(NAME)):
+        facts = json.loads((ROOT / "mien" / "weights" / f"{name}.json").read_text(encoding="utf-8"))["measured"]
+        parts.append(f"`{name}` names {facts['judge-accuracy']:.0%} of {facts['n']} such faces")
+    return " and ".join(parts)
+
+
+def beyond() -> str:
+    """Return what F1 does not see, in a sentence."""
+    main = report(NAME)
+    first = judges_of(main)[0]
+
+    def of(measure: str, judge: str | None = None) -> str:
+        return value(main, NAME, judge, measure)
+
+    return (
+        f"Of the same edits: the own original is the most alike of all in {of('identity-rank1')} of cases (features, "
+        f"docs/metrics.md),\nthe background changes by {of('background-change')} grey levels of 255, intensity and the "
+        f"judge's probability have rank correlation\n{of('intensity-rank-correlation', first)}, smoothness is "
+        f"{of('smoothness-per-face', first)}, coverage of people's mixed expressions {of('gamut-coverage', first)} "
+        f"(photos of others: {value(main, 'oracle', first, 'gamut-coverage')})."
+    )
 
 
 def results() -> str:
@@ -48,24 +118,15 @@ def results() -> str:
         json.loads(line) for line in (ROOT / "benchmarks" / "results.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     digest = model["sha256"]
-    neutral, anyone, wild = (
-        newest(lines, "expression-f1", model_sha256=digest, dataset=dataset, faces=faces, start="auto")
-        for dataset, faces in (("fer2013", "neutral"), ("fer2013", "any"), ("folder", "any"))
-    )
-    real = newest(lines, "expression-f1-real", judge_sha256=neutral["judge_sha256"], data_hash=neutral["data_hash"])
-    accuracy = newest(
-        lines, "judge-accuracy-real", judge_sha256=neutral["judge_sha256"], data_hash=neutral["data_hash"]
-    )
-    names = list(neutral["per_class"])
-    table = scores(neutral, anyone, wild, real)
+    require_same_weights(digest)
     megabytes = (ROOT / "mien" / "weights" / f"{NAME}.safetensors").stat().st_size / 1e6
     parameters = {name: f"{count / 1e6:.2f}" for name, count in model["parameters"].items()}
     steps, images, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "images", "seconds"))
-    counts = " and ".join(str(line["n"] // len(names)) for line in (neutral, anyone, wild))
     reading = {
         name: newest(lines, f"reading-{name}", model_sha256=digest, way="class head")
         for name in ("agreement", "intensity-rank-correlation")
     }
+    protocol = report(NAME)[0].circumstances["protocol"]
     return "\n".join(
         [
             f"The weights that ship (`{NAME}`: generator {parameters['generator']} M parameters, critic "
@@ -73,22 +134,31 @@ def results() -> str:
             f"in half precision) were trained on a CPU: {steps} steps, {images:,} images, {seconds / 60:.0f} "
             "minutes. Validation faces of FER2013",
             "of which no copy is among the training faces (`mien combine --without-leaks`) were edited at intensity "
-            f"{neutral['intensity']:g} and",
-            "shown to a judge that was trained without any generator and names "
-            f"{accuracy['value']:.0%} of {accuracy['n']} such faces as the",
-            "majority of FER+'s annotators does:",
+            f"{protocol['intensity']:g} and",
+            f"shown to two judges that were trained without any generator: {judges()} as the majority",
+            "of FER+'s annotators does.",
             "",
-            table,
+            scores(),
             "",
-            f"{counts} faces were edited to each expression. The other dataset, faces in the wild, was not trained on.",
+            f"{protocol['faces']} faces were edited to each expression, seed {protocol['seed']}. The other dataset, faces "
+            "in the wild, was not trained on.",
+            beyond(),
             f"`mien read` names {reading['agreement']['value']:.0%} of {reading['agreement']['n']} of FER2013's validation "
             "faces as the annotators' majority does, and its",
             f"intensity follows their share of votes for anything but neutral (rank correlation "
             f"{reading['intensity-rank-correlation']['value']:.2f}).",
-            "Circumstances: `benchmarks/results.jsonl`.",
             speed(lines, digest),
+            "Intervals, all tables and circumstances: [docs/reports](docs/reports/README.md).",
         ]
     )
+
+
+def require_same_weights(digest: str) -> None:
+    """Stop where a report was made with other weights than those that ship."""
+    for name in EDITED:
+        found = {r.circumstances["model_sha256"] for r in report(name) if r.line.contestant == NAME}
+        if found != {digest}:
+            raise SystemExit(f"{REPORTS / name} was made with other weights: run `mien bench` again")
 
 
 def speed(lines: list[dict[str, Any]], digest: str) -> str:

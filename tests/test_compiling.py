@@ -1,4 +1,4 @@
-"""Compiled networks learn what the others learn; the penalty, which compiled code cannot differentiate, is left as it is."""
+"""Compiled networks learn what the others learn; penalties, which compiled code cannot differentiate, stay as they are."""
 
 from __future__ import annotations
 

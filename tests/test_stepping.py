@@ -15,6 +15,7 @@ from mien.batches import Augmentation, Batches
 from mien.methods import METHODS
 from mien.methods.base import WHOLE, Part
 from mien.methods.ganmut import GANmutConfig
+from mien.methods.ganmut_gaussian import GaussianGANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.prepared import PreparedSet
 from mien.processes import make_fabric
@@ -35,6 +36,13 @@ def cases(tiny_ganmut: GANmutConfig) -> Iterator[tuple[str, Any]]:
         dataclasses.replace(
             tiny_ganmut, generator="residual", adversarial="wasserstein", penalty="gradient", penalty_interval=1,
             critic_steps=1, num_free_codes=3, rec_share=0.4, cycle="coordinates", free_radius="uniform", threshold=0.7,
+        ),
+    )  # fmt: skip
+    yield (
+        "ganmut-gaussian",
+        GaussianGANmutConfig(
+            image_size=16, image_channels=1, generator_channels=8, generator_blocks=1, critic_channels=8, critic_layers=2,
+            critic_steps=1, centres="spread", initial_width=0.1, lambda_info_generator=1.0, rec_share=0.4,
         ),
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ from mien.runs import write_bytes
 from mien.spaces import Condition, DiscSpace
 
 #: Part of the name of what is kept: raised when what is collected changes.
-_FORMAT = 1
+_FORMAT = 2
 #: Edits that are rendered and judged at a time.
 _BATCH = 256
 

@@ -10,8 +10,9 @@ import numpy as np
 from mien.expressions import NEUTRAL
 from mien.spaces import Condition
 
-#: Photos among which the oracle draws: as near as possible to the request, and not always the same one.
-_NEAREST = 8
+#: Photos among which the oracle draws: a quarter of those that show what was asked, the nearest to it. Fewer would be the
+#: same few faces again and again, which a Frechet distance sees; all of them hold faces on which people disagree.
+_NEAREST_SHARE, _FEWEST = 0.25, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class Pool:
         if not len(candidates):
             return None
         distance = np.abs(self.shares[candidates] - wanted).sum(1)
-        nearest = candidates[np.argsort(distance, kind="stable")[:_NEAREST]]
+        count = max(_FEWEST, int(_NEAREST_SHARE * len(candidates)))
+        nearest = candidates[np.argsort(distance, kind="stable")[:count]]
         digest = hashlib.blake2b(f"{seed}/{key}/{condition}".encode(), digest_size=8).digest()
         return self.images[nearest[int.from_bytes(digest, "little") % len(nearest)]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mien.benchmark.collecting import Collector
 from mien.benchmark.contestants import Contestant, Oracle, open_contestants
 from mien.benchmark.faces import choose_faces, make_pool, read_faces
 from mien.benchmark.measuring import Collected, Measurer
-from mien.benchmark.outcome import JudgeFacts, Line, Outcome
+from mien.benchmark.outcome import ContestantFacts, JudgeFacts, Line, Outcome
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.showing import draw_examples, faces_of_photos
 from mien.classifiers import Classifier, load_classifier
@@ -81,7 +82,7 @@ def benchmark(
         circumstances=_circumstances(prepared, device, command)
         | {"images": len(chosen.rows), "shown": ", ".join(path.name for path in show)},
         expressions=chosen.expressions,
-        contestants=tuple(contestant.facts for contestant in opened),
+        contestants=tuple(_facts(contestant, of_the_data=not show) for contestant in opened),
         judges=tuple(
             JudgeFacts(judge.name, judge.sha256, judge.config.architecture, judge.expressions)
             for judge in opened_judges
@@ -91,6 +92,11 @@ def benchmark(
         **_curves(found, measurer, opened_judges),
         **draw_examples(opened, shown, chosen.expressions, protocol, of_the_data=not show),
     )
+
+
+def _facts(contestant: Contestant, *, of_the_data: bool) -> ContestantFacts:
+    """Return a contestant's facts; without its run's sample pictures where no face of the data may be shown."""
+    return contestant.facts if of_the_data else replace(contestant.facts, samples=())
 
 
 def _open_judges(sources: Sequence[str], device: str) -> list[Classifier]:

@@ -8,7 +8,7 @@ To add a dataset: write such a function and put it into `READERS`.
 from __future__ import annotations
 
 from mien.datasets import affectnet, affwild2, drawn, fer2013, folder, rafdb
-from mien.datasets.sample import SPLITS, Reader, Rejected, Row, Sample
+from mien.datasets.sample import SPLITS, Reader, Rejected, Row, Sample, thinned
 
 #: Every dataset that can be prepared, by the name that the command line takes.
 READERS: dict[str, Reader] = {
@@ -20,4 +20,4 @@ READERS: dict[str, Reader] = {
     "drawn": drawn.read,
 }
 
-__all__ = ["READERS", "SPLITS", "Reader", "Rejected", "Row", "Sample"]
+__all__ = ["READERS", "SPLITS", "Reader", "Rejected", "Row", "Sample", "thinned"]

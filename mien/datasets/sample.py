@@ -7,8 +7,9 @@ label out of range, a face that the annotators call none: `Rejected`); what show
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,3 +92,17 @@ def shares_from_votes(votes: Sequence[float], order: Sequence[str | None]) -> tu
             counts[name] += count
     total = sum(counts.values())
     return tuple(count / total for count in counts.values()) if total > 0 else None
+
+
+def thinned(rows: Iterable[Row], share: float) -> Iterator[Row]:
+    """Yield a share of the rows (0 to 1), in their order: those whose keys' hashes are low, so the same in every run.
+
+    A smaller share is a part of a larger one.
+    """
+    limit = int(share * 2**64)
+    return (row for row in rows if _chance(row.key) < limit)
+
+
+def _chance(key: str) -> int:
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big")

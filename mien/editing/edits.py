@@ -14,14 +14,15 @@ from typing import Literal, get_args
 import numpy as np
 
 from mien.editing.model import ExpressionModel
-from mien.editing.reading import FaceReading, read_images
+from mien.editing.reading import FaceReading, can_read, read_images
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
 from mien.spaces import Condition, DiscSpace
 from mien.warping import EditMaps, apply, compose, scale
 
 #: `auto` takes away as much of the expression as the critic sees, `direct` nothing; `keep` moves from where the face
-#: stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away.
+#: stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away. Where a model has
+#: no critic, `auto` is `direct`.
 Start = Literal["auto", "direct", "keep"]
 STARTS: tuple[str, ...] = get_args(Start)
 
@@ -59,20 +60,20 @@ def _taken_away(model: ExpressionModel, image: np.ndarray, start: Start | float)
         if not 0 <= start <= 1:
             raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
         return float(start)
-    if start != "auto" or NEUTRAL not in model.space.expressions:
+    if start != "auto" or NEUTRAL not in model.space.expressions or not can_read(model):
         return 0.0
     return _read(model, image).intensity
 
 
 def _moved(model: ExpressionModel, image: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the codes as steps from where the face stands, pulled back to the rim where they leave the disc."""
-    code = _read(model, image).code
-    if not isinstance(model.space, DiscSpace) or code is None:
+    space, standing = model.space, _read(model, image).code
+    if not isinstance(space, DiscSpace) or standing is None:
         raise ConditionError(
             "this model's space has no place to move from", hint="`keep` needs a disc; start from `auto` or `direct`"
         )
-    moved = codes + code
-    return (moved / np.maximum(1.0, np.hypot(moved[:, :1], moved[:, 1:]))).astype(np.float32)
+    moved = space.points(codes) + standing
+    return space.codes(moved / np.maximum(1.0, np.hypot(moved[:, :1], moved[:, 1:])))
 
 
 def _read(model: ExpressionModel, image: np.ndarray) -> FaceReading:

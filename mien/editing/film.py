@@ -23,6 +23,7 @@ from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
 from mien.editing.keyframes import Keyframes
 from mien.editing.many import Profiles
 from mien.editing.photo import PROFILE, Editor, Rendering
+from mien.editing.reading import can_read
 from mien.errors import ConditionError, FaceError, FilmError
 from mien.expressions import NEUTRAL
 from mien.faces import Detection
@@ -92,6 +93,8 @@ def edit_film(
     wanted.check(editor.space)
     if parse_start(start) == "keep" and not isinstance(editor.space, DiscSpace):
         raise ConditionError("this model's space is no disc to move on", hint="start from `auto` or `direct`")
+    if start == "keep" and not can_read(editor.model):
+        raise ConditionError("this model has no critic to read faces with", hint="start from `auto` or `direct`")
     everyone = found or find_faces(editor, source, smallest=smallest, read=start != "direct")
     painter = _Painter(editor, everyone.choose(faces), wanted, start, profiles)
     written = EditMark(condition=str(wanted), model=f"{editor.model.name} {editor.model.sha256}") if mark else None
@@ -161,7 +164,8 @@ class _Painter:
         if self._start == "auto" and NEUTRAL in self._editor.space.expressions:
             start = float(face.expressed[at])
         if self._start == "keep":
-            x, y = face.standing[at] + self._editor.space.code(condition)
+            assert isinstance(self._editor.space, DiscSpace)  # asked for when the film was opened
+            x, y = face.standing[at] + self._editor.space.point(condition)
             condition = Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
         (rendering,) = self._editor.render(aligned, [condition], start)
         return replace(rendering, edit=scale(rendering.edit, weight)), frontal

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.editing.photo import Editor
+from mien.editing.reading import can_read
 from mien.editing.smoothing import smooth
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import ConditionError, FaceError, FilmError
@@ -127,11 +128,12 @@ def find_faces(
     """Follow the faces of a film from its first frame to its last.
 
     `smallest` is the side in pixels of the smallest face, by default a thirty-second of the picture's longer side; `read`
-    asks the critic which expression each face shows by itself, and how strong. Raises `FilmError` and, where no frame
-    shows a face, `FaceError`.
+    asks the critic, if the model has one, which expression each face shows by itself, and how strong. Raises `FilmError`
+    and, where no frame shows a face, `FaceError`.
     """
     tracker = FaceTracker(editor.detector, smallest=smallest)
     readings: dict[int, list[_Reading]] = {}
+    read = read and can_read(editor.model)
     total = count_frames(film)
     start = last = 0.0
     size = (0, 0)

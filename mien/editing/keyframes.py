@@ -1,6 +1,6 @@
 """Conditions that change over time: keyframes, and what lies between them.
 
-Between two keyframes the code of the model's space moves evenly from one to the other: on a disc in a straight line, which
+Between two keyframes the place in the model's space moves evenly from one to the other: on a disc in a straight line, which
 passes near neutral where the two lie opposite each other; among labels by shares. Before the first keyframe and after the
 last one nothing changes.
 """
@@ -103,10 +103,11 @@ class Keyframes:
 
 
 def between(first: Condition, second: Condition, share: float, space: Space) -> Condition:
-    """Return the condition whose code lies at `share` (0 to 1) of the way from one condition's code to another's."""
-    code = (1.0 - share) * space.code(first).astype(np.float64) + share * space.code(second).astype(np.float64)
+    """Return the condition at `share` (0 to 1) of the way from one to another: on the disc, or else from code to code."""
     if isinstance(space, DiscSpace):
-        return Condition.polar(math.atan2(code[1], code[0]), min(1.0, math.hypot(code[0], code[1])))
+        x, y = (1.0 - share) * space.point(first).astype(np.float64) + share * space.point(second).astype(np.float64)
+        return Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
+    code = (1.0 - share) * space.code(first).astype(np.float64) + share * space.code(second).astype(np.float64)
     total = float(code.sum())  # 1 where the labels include neutral, else the intensity
     if total <= 0:
         return Condition.named(space.expressions[0], 0.0)

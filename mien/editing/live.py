@@ -23,6 +23,7 @@ from PIL import Image
 
 from mien.editing.edits import Start
 from mien.editing.photo import PROFILE, Editor
+from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import FaceError, FilmError
@@ -208,7 +209,7 @@ class LiveEditor:
             "expressions": list(space.expressions),
             "angles": {n: math.degrees(space.angle(n)) for n in space.expressions[1:]} if disc else None,
             "condition": str(condition),
-            "code": [float(value) for value in space.code(condition)],
+            "code": [float(value) for value in (space.point(condition) if disc else space.code(condition))],
             "shown": self.wish.shown,
             "frames_per_second": round(self.rate, 1),
             "faces": self.faces_seen,
@@ -233,7 +234,7 @@ class _Person:
         if face.frontality < PROFILE or weight <= 0:
             return None
         origin: Start | float = start
-        if start == "auto":
+        if start == "auto" and can_read(editor.model):
             if self._frames % _READ_EVERY == 0:
                 now = editor.read(face).intensity
                 share = 1.0 if self._expressed is None else _READ_EVERY / (_READ_SECONDS * 10)

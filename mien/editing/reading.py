@@ -66,6 +66,11 @@ class FaceReading:
         }
 
 
+def can_read(model: ExpressionModel) -> bool:
+    """Say whether a model has a critic; a model that came without one says so in `can_read`."""
+    return bool(getattr(model, "can_read", True))
+
+
 def read_images(model: ExpressionModel, images: np.ndarray) -> list[FaceReading]:
     """Read images, float32 (n, c, h, w) in [-1, 1], of the model's size and channels."""
     probabilities, _ = model.read(images)

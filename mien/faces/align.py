@@ -35,6 +35,10 @@ _CUBIC = Image.Resampling.BICUBIC
 #: Pixels that a cubic filter reaches beyond its centre, and one for rounding.
 _REACH = 3
 
+#: How much finer than the crop the grid is on which a photo is interpolated, at most, and its longest side. More of it
+#: changed crops by less than half a level.
+_FINEST, _FINE_SIDE = 3, 256
+
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
@@ -93,22 +97,35 @@ def estimate_alignment(landmarks: np.ndarray, template: np.ndarray = FACE_TEMPLA
 def crop_face(photo: np.ndarray, alignment: Alignment, size: int) -> np.ndarray:
     """Cut the canonical crop out of a photo, uint8 (height, width, 3), as uint8 (size, size, 3).
 
-    Larger faces are averaged down without aliasing; beyond the photo's edge its last pixels are repeated.
+    Larger faces are averaged down without aliasing; beyond the photo's edge its last pixels are repeated. The same
+    picture gives the same crop at any resolution, up to what its pixels cannot tell: a place between two pixels is
+    interpolated on a finer grid than the crop's, which is averaged down only when the face is upright on it. Otherwise the
+    blur of that interpolation would come and go with where the crop's grid happens to lie.
     """
     step = alignment.side / size  # pixels of the photo for one of the crop
-    margin = math.ceil(_REACH * max(1.0, step))
+    fine = max(1, min(math.ceil(step), _FINEST, _FINE_SIDE // size))  # pixels of the finer grid for one of the crop
+    shrink = max(1.0, step / fine)
+    margin = math.ceil(_REACH * shrink)
     corners = alignment.corners()
     x0, y0 = (int(v) for v in np.floor(corners.min(axis=0)) - margin)
     x1, y1 = (int(v) for v in np.ceil(corners.max(axis=0)) + margin)
     region = Image.fromarray(extend(photo, x0, y0, x1, y1))
-    shrunk = (round((x1 - x0) / max(1.0, step)), round((y1 - y0) / max(1.0, step)))
-    if shrunk != region.size:  # first to the crop's scale by an averaging filter, then rotated
+    shrunk = (round((x1 - x0) / shrink), round((y1 - y0) / shrink))
+    if shrunk != region.size:  # first to the finer grid's scale by an averaging filter, then rotated
         region = region.resize(shrunk, _CUBIC)
     to_region = alignment.inverse - [[0.0, 0.0, x0], [0.0, 0.0, y0]]
-    to_region[:, :2] /= size
+    to_region[:, :2] /= size * fine
     to_region *= np.array([[shrunk[0] / (x1 - x0)], [shrunk[1] / (y1 - y0)]])
-    values = _resample(np.asarray(region, np.float32), to_region, (size, size))
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    values = _resample(np.asarray(region, np.float32), to_region, (size * fine, size * fine))
+    return np.rint(_averaged(values, size)).clip(0, 255).astype(np.uint8)
+
+
+def _averaged(image: np.ndarray, side: int) -> np.ndarray:
+    """Average a float32 image (height, width, channels) down to (side, side, channels)."""
+    if image.shape[:2] == (side, side):
+        return image
+    channels = [Image.fromarray(each).resize((side, side), _CUBIC) for each in image.transpose(2, 0, 1).copy()]
+    return np.stack([np.asarray(each) for each in channels], axis=-1)
 
 
 def _resample(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -171,8 +188,7 @@ def _shrunk(difference: np.ndarray, to_crop: np.ndarray) -> tuple[np.ndarray, np
     side = len(difference)
     fine = min(side, max(1, round(1 / math.hypot(*to_crop[:, 0]))))
     if fine < side:
-        channels = [Image.fromarray(c).resize((fine, fine), _CUBIC) for c in difference.transpose(2, 0, 1).copy()]
-        difference = np.stack([np.asarray(channel) for channel in channels], axis=-1)
+        difference = _averaged(difference, fine)
     return difference, to_crop * fine
 
 

@@ -42,7 +42,7 @@ class _PNet(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (batch, h, w) probabilities and (batch, 4, h, w) corrections of the boxes, in windows."""
-        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 2, 2, ceil_mode=True)
+        x = _pool(self.prelu1(self.conv1(x)))
         x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
         return self.face(x).softmax(dim=1)[:, 1], self.box(x)
 
@@ -164,9 +164,13 @@ class _Integral:
         home = torch.device("cpu") if device.type == "mps" else device
         self._device = device
         self.height, self.width = stack.shape[1:3]
-        enough = torch.int32 if self.height * self.width * 255 < 2**31 else torch.int64
-        sums = torch.from_numpy(stack).to(home).cumsum(dim=2, dtype=enough).cumsum(dim=1, dtype=enough)
-        self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0))
+        small = self.height * self.width * 255 < 2**31
+        if home.type == "cpu":
+            self._sums = torch.from_numpy(_summed(stack, np.int32 if small else np.int64))
+        else:
+            enough = torch.int32 if small else torch.int64
+            sums = torch.from_numpy(stack).to(home).cumsum(dim=2, dtype=enough).cumsum(dim=1, dtype=enough)
+            self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0))
         self._stride = (self.height + 1) * (self.width + 1)
 
     def shrunk(self, size: tuple[int, int]) -> Tensor:
@@ -214,6 +218,30 @@ class _Integral:
         index = np.minimum(positions.astype(np.int64), length - 1)
         device = self._sums.device
         return torch.from_numpy(index).to(device), torch.from_numpy(positions - index).to(device)
+
+
+def _summed(stack: np.ndarray, kind: type[np.signedinteger]) -> np.ndarray:
+    """Return sums from the corner, (batch, height + 1, width + 1, 3): on a processor two to four times as fast as torch."""
+    batch, height, width, channels = stack.shape
+    sums = np.zeros((batch, height + 1, width + 1, channels), kind)
+    inner = sums[:, 1:, 1:]
+    np.cumsum(stack, axis=2, dtype=kind, out=inner)
+    for row in range(1, height):  # whole rows, one after another in memory; `cumsum` would go down each column
+        inner[:, row] += inner[:, row - 1]
+    return sums
+
+
+def _pool(x: Tensor) -> Tensor:
+    """Return the maxima of each two by two places, the last row and column alone where they are odd.
+
+    As `max_pool2d` does with `ceil_mode`, which takes four times as long on a processor.
+    """
+    for dim in (2, 3):
+        first, second = (x[(slice(None),) * dim + (slice(start, None, 2),)] for start in (0, 1))
+        pairs = torch.maximum(first.narrow(dim, 0, second.shape[dim]), second)
+        alone = first.narrow(dim, second.shape[dim], first.shape[dim] - second.shape[dim])
+        x = torch.cat([pairs, alone], dim) if alone.shape[dim] else pairs
+    return x
 
 
 def _normalise(pixels: Tensor) -> Tensor:

@@ -63,6 +63,12 @@ def published_tensors() -> dict[str, Tensor]:
     return tensors
 
 
+def on_this_machine() -> bool:
+    """Say whether the published tensors can be had without fetching them; their hashes are checked when they are read."""
+    folder = os.environ.get("MIEN_WEIGHTS")
+    return (cache_folder() / _CACHED).is_file() or any(folder and (Path(folder) / name).is_file() for name in _NAMES)
+
+
 def cache_folder() -> Path:
     """Return where mien keeps what it fetched; whether it exists or not."""
     base = os.environ.get("XDG_CACHE_HOME")

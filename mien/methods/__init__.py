@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mien.methods.base import Batch, Method, Reading
 from mien.methods.ganmut import GANmut
+from mien.methods.ganmut_gaussian import GaussianGANmut
 from mien.methods.stargan import StarGAN
 
-METHODS: dict[str, type[Method]] = {"stargan": StarGAN, "ganmut": GANmut}
+METHODS: dict[str, type[Method]] = {"stargan": StarGAN, "ganmut": GANmut, "ganmut-gaussian": GaussianGANmut}
 
-__all__ = ["METHODS", "Batch", "GANmut", "Method", "Reading", "StarGAN"]
+__all__ = ["METHODS", "Batch", "GANmut", "GaussianGANmut", "Method", "Reading", "StarGAN"]

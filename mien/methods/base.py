@@ -33,8 +33,29 @@ from mien.spaces import Space
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which images of a step's batch are here: every `count`-th from `index` on; by default all of them.
+
+    A step may be shared by several processes, or taken part by part to save memory. Each part draws the random numbers
+    of the whole batch and takes its own of them, so that a step is the same however it is cut.
+    """
+
+    index: int = 0
+    """Number of this part, from 0."""
+    count: int = 1
+    """Parts in all, of equal size."""
+
+    def of(self, whole: Tensor) -> Tensor:
+        """Take this part's rows of what was drawn for the whole batch."""
+        return whole[self.index :: self.count]
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Images with labels, on the device."""
+    """Images with labels, on the device: a step's batch, or a part of it."""
 
     images: Float[Tensor, "n c h w"]
     """In [-1, 1]."""
@@ -42,6 +63,17 @@ class Batch:
     """Index into the method's expressions."""
     shares: Float[Tensor, "n k"] | None = None
     """Annotators' votes as a distribution over the method's expressions, where the data has them."""
+    part: Part = WHOLE
+    """Which part of the step's batch this is."""
+    labels_of_all: Int[Tensor, " m"] | None = None
+    """Labels of the whole batch, where this is a part of it."""
+    waits: bool = False
+    """Whether other parts are computed between this one's moves; then it should keep no graph meanwhile."""
+
+    @property
+    def whole_labels(self) -> Int[Tensor, " m"]:
+        """Return the labels of the whole batch."""
+        return self.labels if self.labels_of_all is None else self.labels_of_all
 
 
 @dataclass(frozen=True)
@@ -63,6 +95,7 @@ class Method(nn.Module, abc.ABC):
 
     Config: ClassVar[type]
     config: Any
+    critic: PatchCritic
 
     @property
     def smallest_batch(self) -> int:
@@ -75,7 +108,10 @@ class Method(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def updates(self, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Yield (player, {term: weighted loss}) for each move of a step; the player has moved when it is resumed."""
+        """Yield (player, {term: weighted loss}) for each move of a step; the player has moved when it is resumed.
+
+        Where the batch is a part of a step's batch, the mean of a term over all parts must be what the whole batch gives.
+        """
 
     @abc.abstractmethod
     def space(self) -> Space:
@@ -97,24 +133,41 @@ def draw_targets(labels: Int[Tensor, " n"], num_classes: int, kind: str) -> Int[
     return torch.randint(num_classes, labels.shape, device=labels.device)
 
 
-def draw_part(count: int, share: float, device: torch.device) -> Int[Tensor, " m"] | slice:
-    """Draw which images of a batch an expensive loss is computed on: all in order, or a random share of them."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to the device without waiting for what the device does: from pinned memory, where it is a GPU."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def draw_part(batch: Batch, share: float) -> tuple[Int[Tensor, " m"] | slice, float]:
+    """Draw which images an expensive loss is computed on: all in order, or a random share of the whole batch.
+
+    Returns those of them that are here, and the weight that their mean has in the mean over all that were drawn.
+    """
     if share == 1:
-        return slice(None)
-    return torch.randperm(count, device=device)[: max(1, round(share * count))]
+        return slice(None), 1.0
+    part, count = batch.part, len(batch.whole_labels)
+    chosen = torch.randperm(count)[: max(1, round(share * count))]  # on the CPU: how many are here is known there
+    here = chosen if part.count == 1 else chosen[chosen % part.count == part.index] // part.count
+    weight = len(here) * part.count / len(chosen)
+    # Where none is here, one image stands in with weight zero: a mean over nothing would be no number.
+    return to_device(here if len(here) else torch.zeros(1, dtype=torch.long), batch.images.device), weight
 
 
-def critic_penalty(config: Any, critic: PatchCritic, real: Tensor, fake: Tensor, step: int) -> dict[str, Tensor]:
+def critic_penalty(config: Any, critic: PatchCritic, batch: Batch, fake: Tensor, step: int) -> dict[str, Tensor]:
     """Return the weighted penalty on the critic's gradient, where one is set and due at this step."""
     if config.penalty == "none" or step % config.penalty_interval:
         return {}
     weight = config.lambda_penalty * config.penalty_interval
 
     def realness(images: Tensor) -> Tensor:
-        return critic(images).realness
+        return critic.forward(
+            images
+        ).realness  # not a call, which may be compiled: compiled code has no second derivative
 
+    real = batch.images
     if config.penalty == "gradient":
-        return {"penalty": weight * gradient_penalty(realness, real, fake, config.penalty_patches)}
+        between = batch.part.of(torch.rand(len(batch.whole_labels), 1, 1, 1, device=real.device))
+        return {"penalty": weight * gradient_penalty(realness, real, fake, between, config.penalty_patches)}
     return {"penalty": weight * r1_penalty(realness, real, config.penalty_patches)}
 
 
@@ -206,7 +259,9 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     origin = get_origin(hint)
     try:
         if origin is tuple:
-            parts: Sequence[Any] = value.split(",") if isinstance(value, str) else value
+            if isinstance(value, str):
+                value = value.split(",") if value.strip() else ()  # `hidden=` is the empty list
+            parts: Sequence[Any] = value
             return tuple(_convert(name, part, get_args(hint)[0]) for part in parts)
         if origin is Literal:
             return value.strip() if isinstance(value, str) else value

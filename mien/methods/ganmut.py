@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from mien.errors import ConfigError
 from mien.expressions import BASIC, NEUTRAL, parse_expression
 from mien.losses import (
+    NO_CLASS,
     Adversarial,
     PatchReduction,
     critic_adversarial,
@@ -38,6 +39,7 @@ from mien.losses import (
 from mien.methods.base import (
     Batch,
     Method,
+    Part,
     Reading,
     check_settings,
     critic_penalty,
@@ -157,6 +159,16 @@ class Draw(NamedTuple):
     """Codes with a random direction."""
     free_direction: Float[Tensor, "n 2"]
     """That direction."""
+    num_labelled: float
+    """Labelled codes: what sums over them are divided by; for a part of a batch, the mean over the parts."""
+    num_counted: Float[Tensor, ""]
+    """The same for those with rho > T; at least one, so that a mean over none is zero."""
+
+    def of(self, part: Part) -> Draw:
+        """Take a part of the batch."""
+        rows = {name: part.of(getattr(self, name)) for name in self._fields[:5]}
+        means = {"num_labelled": self.num_labelled / part.count, "num_counted": self.num_counted / part.count}
+        return self._replace(**rows, **means)
 
 
 def draw_codes(labels: Int[Tensor, " n"], config: GANmutConfig) -> Draw:
@@ -175,7 +187,9 @@ def draw_codes(labels: Int[Tensor, " n"], config: GANmutConfig) -> Draw:
         radius = torch.where(free, torch.rand(n, device=device), radius)
     angle = torch.rand(n, device=device) * (2 * math.pi)
     noise = config.noise * torch.randn(n, 2, device=device) * (~free)[:, None]
-    return Draw(labels, radius, noise, free, torch.stack([angle.cos(), angle.sin()], dim=1))
+    direction = torch.stack([angle.cos(), angle.sin()], dim=1)
+    num_counted = (radius > t).float().sum().clamp_min(1.0)  # a batch may have none: their mean is then zero, not NaN
+    return Draw(labels, radius, noise, free, direction, n - config.num_free_codes, num_counted)
 
 
 def directions(axes: Float[Tensor, "axes 2"]) -> Float[Tensor, "axes+1 2"]:
@@ -239,7 +253,7 @@ class GANmut(Method):
 
     def equation_3(self, fake: CriticOutput, draw: Draw) -> Float[Tensor, ""]:
         """L_cls^f = E[-log D_cls(c | G(x, z))] over the labelled codes."""
-        return cross_entropy(fake.heads[0][self.config.num_free_codes :], draw.labels[self.config.num_free_codes :])
+        return cross_entropy(fake.heads[0], draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
 
     def equation_4(self, real: CriticOutput, batch: Batch) -> Float[Tensor, ""]:
         """L_cls^r = E[-log D_cls(c' | x)]."""
@@ -254,11 +268,11 @@ class GANmut(Method):
         """L_rho = E[(p_max - rho)^2] over rho > T, with rho^ = p_max, the largest probability that D_cls gives."""
         strongest = fake.heads[0].float().softmax(1).amax(1)
         counted = (draw.radius > self.config.threshold).float()
-        return (counted * (strongest - draw.radius).square()).sum() / counted.sum().clamp_min(1.0)
+        return (counted * (strongest - draw.radius).square()).sum() / draw.num_counted
 
     def equation_7(self, batch: Batch, edited: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         """L_rec = E[||x - G(y, z_x)||_1], the mean over pixels, with z_x where x stands on the disc."""
-        part = draw_part(len(edited), self.config.rec_share, edited.device)
+        part, weight = draw_part(batch, self.config.rec_share)
         x, y, labels = batch.images[part], edited[part], batch.labels[part]
         with torch.no_grad():
             real = self.critic(x)
@@ -267,7 +281,7 @@ class GANmut(Method):
         else:
             strength = real.heads[0].float().softmax(1).amax(1, keepdim=True)
             codes = strength * directions(self.axes)[labels]
-        return (x - apply_edit(y, self.generator(y, codes))).abs().mean()
+        return weight * (x - apply_edit(y, self.generator(y, codes))).abs().mean()
 
     def equation_8(
         self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], step: int
@@ -280,7 +294,7 @@ class GANmut(Method):
             "cls": config.lambda_cls * self.equation_4(real, batch),
             "info": config.lambda_info_critic * self.equation_5(fake, codes.detach()),
         }
-        return terms | critic_penalty(config, self.critic, batch.images, edited, step)
+        return terms | critic_penalty(config, self.critic, batch, edited, step)
 
     def equation_9(
         self, batch: Batch, edit: Edit, edited: Tensor, codes: Float[Tensor, "n 2"], draw: Draw, step: int
@@ -301,17 +315,23 @@ class GANmut(Method):
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 
+    def edited(self, batch: Batch, draw: Draw) -> tuple[Float[Tensor, "n 2"], Edit, Float[Tensor, "n c h w"]]:
+        """Return z, the edits to it and y, the images after them."""
+        codes = codes_of(draw, self.axes)
+        edit = self.generator(batch.images, codes)
+        return codes, edit, apply_edit(batch.images, edit)
+
     def updates(self, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Move the critic, and every `critic_steps` steps the generator and its axes."""
-        targets = draw_targets(batch.labels, len(self.config.expressions), self.config.targets)
-        draw = draw_codes(targets, self.config)
+        targets = draw_targets(batch.whole_labels, len(self.config.expressions), self.config.targets)
+        draw = draw_codes(targets, self.config).of(batch.part)
         generator_moves = (step + 1) % self.config.critic_steps == 0
-        with torch.set_grad_enabled(generator_moves):
-            codes = codes_of(draw, self.axes)
-            edit = self.generator(batch.images, codes)
-            edited = apply_edit(batch.images, edit)
+        with torch.set_grad_enabled(generator_moves and not batch.waits):
+            codes, edit, edited = self.edited(batch, draw)
         yield "critic", self.equation_8(batch, edited, codes, step)
         if generator_moves:
+            if batch.waits:
+                codes, edit, edited = self.edited(batch, draw)
             yield "generator", self.equation_9(batch, edit, edited, codes, draw, step)
 
     # --- use -----------------------------------------------------------------------------------------------------

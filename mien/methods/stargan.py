@@ -123,7 +123,8 @@ class StarGANConfig:
 
 def label_codes(labels: Int[Tensor, " n"], num_classes: int) -> Float[Tensor, "n k"]:
     """Return one-hot codes."""
-    return nn.functional.one_hot(labels, num_classes).float()
+    # `one_hot` looks at the largest label, for which it waits for the device.
+    return (labels[:, None] == torch.arange(num_classes, device=labels.device)).float()
 
 
 def different_labels(labels: Int[Tensor, " n"], num_classes: int) -> Int[Tensor, " n"]:
@@ -171,10 +172,10 @@ class StarGAN(Method):
 
     def equation_4(self, batch: Batch, edited: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         """L_rec = E[||x - G(G(x, c), c')||_1], the mean over pixels."""
-        part = draw_part(len(edited), self.config.rec_share, edited.device)
+        part, weight = draw_part(batch, self.config.rec_share)
         x, y = batch.images[part], edited[part]
         codes = label_codes(batch.labels[part], len(self.config.expressions))
-        return (x - apply_edit(y, self.generator(y, codes))).abs().mean()
+        return weight * (x - apply_edit(y, self.generator(y, codes))).abs().mean()
 
     def equation_5(
         self, batch: Batch, edit: Edit, edited: Tensor, targets: Int[Tensor, " n"], step: int
@@ -196,23 +197,29 @@ class StarGAN(Method):
         config = self.config
         real, fake = self.critic(batch.images), self.critic(edited.detach())
         terms = {"adv": self.equation_1(real, fake), "cls": config.lambda_cls * self.equation_2(real, batch)}
-        return terms | critic_penalty(config, self.critic, batch.images, edited, step)
+        return terms | critic_penalty(config, self.critic, batch, edited, step)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
+
+    def edited(self, batch: Batch, targets: Int[Tensor, " n"]) -> tuple[Edit, Float[Tensor, "n c h w"]]:
+        """Return the edits to the targets and y, the images after them."""
+        edit = self.generator(batch.images, label_codes(targets, len(self.config.expressions)))
+        return edit, apply_edit(batch.images, edit)
 
     def updates(self, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Move the critic, and every `critic_steps` steps the generator."""
         k = len(self.config.expressions)
         if self.config.targets == "different":
-            targets = different_labels(batch.labels, k)
+            targets = batch.part.of(different_labels(batch.whole_labels, k))
         else:
-            targets = draw_targets(batch.labels, k, self.config.targets)
+            targets = batch.part.of(draw_targets(batch.whole_labels, k, self.config.targets))
         generator_moves = (step + 1) % self.config.critic_steps == 0
-        with torch.set_grad_enabled(generator_moves):
-            edit = self.generator(batch.images, label_codes(targets, k))
-            edited = apply_edit(batch.images, edit)
+        with torch.set_grad_enabled(generator_moves and not batch.waits):
+            edit, edited = self.edited(batch, targets)
         yield "critic", self.equation_6(batch, edited, step)
         if generator_moves:
+            if batch.waits:
+                edit, edited = self.edited(batch, targets)
             yield "generator", self.equation_5(batch, edit, edited, targets, step)
 
     # --- use -----------------------------------------------------------------------------------------------------

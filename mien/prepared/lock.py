@@ -40,6 +40,10 @@ class FolderLock:
             os.close(self._file)
             self._file = None
 
+    def fileno(self) -> int | None:
+        """Return the locked file, for a program that is started and shall hold the lock too; None after `release`."""
+        return self._file
+
     def __enter__(self) -> FolderLock:
         return self
 

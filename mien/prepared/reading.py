@@ -92,6 +92,17 @@ class PreparedSet:
         return self.manifest["hash"]
 
     @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of the detectors that found its faces; none where images were taken as they were."""
+        detector = self.manifest["recipe"].get("detector")  # older sets say it there alone
+        return tuple(self.manifest.get("detectors") or ([detector["name"]] if detector else []))
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Return what a run notes of its data: hash, dataset, and who found the faces (None: nobody)."""
+        return {"hash": self.hash, "dataset": self.manifest["dataset"], "detector": "+".join(self.detectors) or None}
+
+    @property
     def expressions(self) -> tuple[str, ...]:
         """Names of the expressions that occur, in the vocabulary's order."""
         return tuple(name for index, name in enumerate(VOCABULARY) if (self.labels == index).any())

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def prepare(
     options: Mapping[str, Any] | None = None,
     source: str = "",
     detector: Mapping[str, Any] | None = None,
+    detectors: Sequence[str] | None = None,
     crop: Crop | None = None,
     shard_size: int = 4096,
     part_size: int = 256,
@@ -65,8 +66,8 @@ def prepare(
 
     Without `crop`, an image's central square is resized to `size`. `channels` is 1, 3, or `auto`: 1 where the whole
     first shard is grey. `options`, `source` and `detector` are recorded as they are; all but `source` belong to the
-    recipe, as do size, channels and shard_size. A set that is already finished is checked against `samples` without
-    decoding any.
+    recipe, as do size, channels and shard_size. `detectors` names who found the faces, where `detector` does not. A set
+    that is already finished is checked against `samples` without decoding any.
 
     Who does the work changes nothing in the result: `workers` processes (0 and 1 mean this one), or with `engine="ray"`
     the cluster at `ray_address` (None: one of `workers` processes on this machine). Samples and `crop` must be such as
@@ -96,7 +97,8 @@ def prepare(
         maker = Maker(out, size, crop)
         with choose_engine(engine, workers, ray_address, maker, state.advance, lock) as chosen:
             state.make(itertools.chain(read_already, rows), chosen)
-        _finish(out, recipe, source, state.shards_in_order())
+        found_by = detectors if detectors is not None else [detector["name"]] if detector else []
+        _finish(out, recipe, source, found_by, state.shards_in_order())
     return PreparedSet.open(out)
 
 
@@ -293,7 +295,7 @@ class _State:
         self._merge_complete(engine)
 
 
-def _finish(out: Path, recipe: dict[str, Any], source: str, shards: list[Shard]) -> None:
+def _finish(out: Path, recipe: dict[str, Any], source: str, detectors: Sequence[str], shards: list[Shard]) -> None:
     """Write the list of what was rejected and the manifest: from then on the set is whole."""
     reasons = [out / rejected_name(shard.name) for shard in shards]
     rows = sum(shard.rows for shard in shards)
@@ -314,6 +316,7 @@ def _finish(out: Path, recipe: dict[str, Any], source: str, shards: list[Shard])
     manifest = {
         **{name: recipe[name] for name in ("format", "version", "dataset", "size")},
         "source": source,
+        "detectors": list(detectors),
         "channels": next(shard.channels for shard in shards if shard.count),
         "count": sum(shard.count for shard in shards),
         "counts": {split: {word: found[split, i] for i, word in enumerate(VOCABULARY)} for split in SPLITS},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mien.benchmark.protocol import Protocol
 from mien.combining import combine
 from mien.datasets import READERS, thinned
 from mien.experiments.steps import Bench, Combine, Prepare, Source, Train, TrainJudge
@@ -99,7 +100,11 @@ def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> N
         checkpoint.write_text(json.dumps({"step": 1, "sha256": f"{name}-weights"}))
     models = (("A / B", str(tmp_path / "run")), ("C", "official-ganmut:G.ckpt"))
     step = Bench(models, data.path, (str(tmp_path / "judge"),), tmp_path / "report", ("faces=9",))
-    line = {"judge_sha256": "judge-weights", "data_hash": data.hash, "protocol": {"faces": 9}}
+    line = {
+        "judge_sha256": "judge-weights",
+        "data_hash": data.hash,
+        "protocol": json.loads(json.dumps(Protocol(faces=9).to_json())),
+    }
     lines = [
         line | {"contestant": "A / B", "model_sha256": "run-weights"},
         line | {"contestant": "C", "model_sha256": "anything"},
@@ -115,7 +120,7 @@ def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> N
     (step.out / "report.html").touch()
     assert is_done_with(*lines)
     assert not is_done_with(lines[0]) and not is_done_with()
-    for change in ({"model_sha256": "x"}, {"judge_sha256": "x"}, {"data_hash": "x"}, {"protocol": {"faces": 8}}):
+    for change in ({"model_sha256": "x"}, {"judge_sha256": "x"}, {"data_hash": "x"}, {"protocol": {}}):
         assert not is_done_with(lines[0] | change, *lines[1:]), change
 
 

@@ -343,30 +343,6 @@ def test_the_critic_moves_every_step_and_the_generator_every_fifth(method: Gauss
     assert order == [["critic"]] * 4 + [["critic", "generator"]]
 
 
-def test_parts_of_a_batch_give_the_gradients_of_the_whole(method: GaussianGANmut) -> None:
-    """Random numbers and means are those of the whole batch, however many parts it is taken in."""
-    changed(method, rec_share=0.5)
-    whole = batch_of(12)
-
-    def gradients(parts: list[Batch]) -> dict[str, Tensor]:
-        method.zero_grad(set_to_none=True)
-        for part in parts:
-            torch.manual_seed(9)
-            for player, terms in method.updates(part, 1):
-                loss = torch.stack(list(terms.values())).sum() / len(parts)
-                loss.backward(inputs=method.players()[player])
-        return {name: p.grad.clone() for name, p in method.named_parameters() if p.grad is not None}
-
-    def part_of(index: int) -> Batch:
-        part = Part(index, 3)
-        return Batch(part.of(whole.images), part.of(whole.labels), None, part, whole.labels, waits=True)
-
-    at_once, in_parts = gradients([whole]), gradients([part_of(index) for index in range(3)])
-    assert at_once.keys() == in_parts.keys() >= {"mu", "axes", "angles"}
-    for name, gradient in at_once.items():
-        torch.testing.assert_close(in_parts[name], gradient, atol=2e-5, rtol=2e-3, msg=name)
-
-
 # --- settings, official bugs -------------------------------------------------------------------------------------
 
 

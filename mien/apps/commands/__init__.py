@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mien.apps.commands import data, detection, films, judges, measuring, models, photos, sets
+from mien.apps.commands import data, detection, experiments, films, judges, measuring, models, photos, sets
 
 #: Every command; its name on the command line is the function's, with hyphens.
 COMMANDS: tuple[Callable[..., Any], ...] = (
@@ -25,6 +25,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     models.presets,
     judges.train_judge,
     measuring.bench,
+    experiments.experiment,
     models.export,
     models.push,
     models.pull,

@@ -18,6 +18,7 @@ def prepare(
     threshold: options.FaceThreshold = None,
     device: options.DetectorDevice = "cpu",
     option: options.ReaderOptions = None,
+    share: options.Share = 1.0,
     workers: options.Workers = None,
     engine: options.Engine = "local",
     ray_address: options.RayAddress = None,
@@ -30,7 +31,7 @@ def prepare(
     Example: mien prepare fer2013 fer2013.csv --out data/fer2013 --detector mtcnn --size 64
     """
     from mien.apps.progress import ProgressBar, Rate
-    from mien.datasets import READERS
+    from mien.datasets import READERS, thinned
     from mien.errors import ConfigError
     from mien.prepared import prepare as write_prepared
 
@@ -44,15 +45,18 @@ def prepare(
     reader_options = given.reader_options(dataset, given.settings(option or [], "--option"))
     if dataset == "drawn":
         reader_options.setdefault("size", size)
+    rows, noted = READERS[dataset](source, **reader_options), reader_options
+    if share < 1:  # the recipe of a whole set stays as it always was
+        rows, noted = thinned(rows, share), reader_options | {"share": share}
     crop = _aligner(detector, size, device, threshold)
     rate = Rate("images")
     with ProgressBar("preparing") as bar:
         prepared = write_prepared(
-            READERS[dataset](source, **reader_options),
+            rows,
             out,
             dataset=dataset,
             size=size,
-            options=reader_options,
+            options=noted,
             source=str(source or ""),
             detector=crop.settings if crop else None,
             crop=crop,
