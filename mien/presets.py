@@ -186,7 +186,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "smoke-gaussian": Preset(
         summary="Gaussian GANmut on drawn faces, 32 px, a minute on a CPU",
-        promise="not measured yet",
+        promise="intensity rises with the way from neutral, 50 % of edits recognised (81 to 84 measured; chance 14)",
         method="ganmut-gaussian",
         method_settings={
             **_OURS_GAUSSIAN, **_SMOKE, "generator": "residual", "codes_per_expression": 1, "rec_share": 0.5,

@@ -63,7 +63,9 @@ train("test", "ganmut", config_from_mapping(GANmutConfig, json.loads(method)),
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(int(os.environ.get("MIEN_KILLS", "1"))))  # 20 of them: MIEN_KILLS=20
 def test_a_run_killed_at_a_random_moment_and_resumed_equals_an_unbroken_one_to_the_bit(
+    attempt: int,
     start: Callable[..., Run],
     prepared: PreparedSet,
     tiny_ganmut: GANmutConfig,

@@ -35,10 +35,12 @@ class Rate:
 
 
 def in_words(seconds: float) -> str:
-    """Say how long something takes: seconds, minutes or hours."""
+    """Say how long something takes: seconds, minutes, hours or days."""
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 100 * 3600 else f"{seconds / 86400:,.0f} days"
 
 
 class ProgressBar:

@@ -166,5 +166,7 @@ def test_a_whole_study_of_drawn_faces_and_again(
     titles = {line["contestant"] for line in lines if line["kind"] == "model"}
     assert titles == {"FER2013 / none / 32", "Faces-Wild / none / 32", "Combined / none / 32"}
     assert {line["judge"] for line in lines} == {"resnet18", "vgg16_bn", None}
+    # The report shows the photo given, no face of the data: neither examples nor the runs' samples.
+    assert not list((out / "report" / "figures").glob("samples*"))
     again = mien(*study)
     assert again.code == 0 and again.err.count("done already") == 9 and "took" not in again.err
