@@ -30,7 +30,7 @@ from mien.runs import write_bytes
 from mien.spaces import Condition, DiscSpace
 
 #: Part of the name of what is kept: raised when what is collected changes.
-_FORMAT = 2
+_FORMAT = 3
 #: Edits that are rendered and judged at a time.
 _BATCH = 256
 
@@ -49,32 +49,49 @@ class Collector:
     """Which of them are edited."""
     judges: Sequence[Classifier]
     """Who names what an edit shows."""
-    critics: Sequence[Contestant]
-    """Contestants that have a critic; the first one's is the referee, who scores how real everybody's edits are."""
+    referee: Contestant | None
+    """The contestant whose critic scores how real everybody's edits are."""
     protocol: Protocol
     """How many of everything."""
     work: Path
     """Folder of what was collected before."""
 
     def photos(self, report: Report) -> Arrays:
-        """Judge all held-out photos: `probabilities-J` and `features-J` of judge J, `realness-C` of critic C."""
+        """Judge all held-out photos: `probabilities-J` and `features-J` of judge J."""
 
         def collect() -> Arrays:
             places = np.arange(len(self.chosen.rows))
             parts = []
             for start in range(0, len(places), _BATCH):
                 faces = read_faces(self.prepared, self.chosen, places[start : start + _BATCH])
-                parts.append(self._judged(faces.images, features=True) | self._scored(faces.images))
+                parts.append(self._judged(faces.images, features=True))
                 report(min(start + _BATCH, len(places)), len(places), "photos")
             return _joined(parts)
 
         return self._kept("photos", {}, collect)
 
+    def scores(self, contestant: Contestant, report: Report) -> np.ndarray | None:
+        """Let a contestant's critic score all held-out photos: float64 (n,); None where it has no critic."""
+
+        def collect() -> Arrays:
+            places, parts = np.arange(len(self.chosen.rows)), []
+            for start in range(0, len(places), _BATCH):
+                faces = read_faces(self.prepared, self.chosen, places[start : start + _BATCH])
+                scores = contestant.realness(faces.images)
+                if scores is None:
+                    return {}
+                parts.append({"realness": scores})
+                report(min(start + _BATCH, len(places)), len(places), "photos")
+            return _joined(parts)
+
+        return self._kept("scores", self._key(contestant), collect).get("realness")
+
     def edits(self, contestant: Contestant, report: Report) -> Arrays:
         """Edit every face to every expression.
 
-        Gives `answered` (n, k), `finite` (n, k), and for each edit what `photos` has of each photo, `inside` and `outside`
-        (grey levels changed), `identity` (its features); `own` are the faces' own.
+        Gives `answered` (n, k), `finite` (n, k), and for each edit what `photos` has of each photo, `realness-own` and
+        `realness-referee` by its own critic and the referee's, `inside` and `outside` (grey levels changed), `identity`
+        (its features); `own` are the faces' own.
         """
         conditions = [self._condition(name, self.protocol.intensity) for name in self.chosen.expressions]
         return self._kept("edits", self._key(contestant), lambda: self._edits(contestant, conditions, report))
@@ -115,7 +132,7 @@ class Collector:
             finite = np.asarray(np.isfinite(flat).all((1, 2, 3)))
             flat = np.where(np.isfinite(flat), flat, 0.0).astype(np.float32)
             inside, outside = image_change(np.repeat(faces.images, shape[1], axis=0), flat, mask)
-            seen = self._judged(flat, features=True) | self._scored(flat, contestant)
+            seen = self._judged(flat, features=True) | self._realness(contestant, flat)
             seen |= {"inside": inside, "outside": outside, "identity": describe(flat), "finite": finite}
             part = {name: array.reshape(*shape, *array.shape[1:]) for name, array in seen.items()}
             part["own"] = describe(faces.images)
@@ -173,14 +190,10 @@ class Collector:
                 result[f"features-{index}"] = judged.features
         return result
 
-    def _scored(self, images: np.ndarray, contestant: Contestant | None = None) -> Arrays:
-        """Return scores by every critic, or, of a contestant's edits, by its own and by the referee, the first."""
-        critics = [
-            (index, critic)
-            for index, critic in enumerate(self.critics)
-            if contestant is None or index == 0 or critic is contestant
-        ]
-        scores = {f"realness-{index}": critic.realness(images) for index, critic in critics}
+    def _realness(self, contestant: Contestant, images: np.ndarray) -> Arrays:
+        own = contestant.realness(images)
+        judged = own if contestant is self.referee or self.referee is None else self.referee.realness(images)
+        scores = {"realness-own": own, "realness-referee": judged}
         return {name: score for name, score in scores.items() if score is not None}
 
     def _key(self, contestant: Contestant) -> dict[str, Any]:
@@ -197,7 +210,7 @@ class Collector:
             "expressions": self.chosen.expressions,
             "protocol": self.protocol.to_json(),
             "judges": [judge.sha256 for judge in self.judges],
-            "critics": [self._key(critic) for critic in self.critics],
+            "referee": self._key(self.referee) if self.referee is not None and part == "edits" else None,
         }
         digest = hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()[:16]
         path = self.work / f"{part}-{digest}.npz"

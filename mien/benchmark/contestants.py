@@ -73,7 +73,7 @@ class Contestant(Protocol):
         ...
 
     def realness(self, images: np.ndarray) -> np.ndarray | None:
-        """Return its critic's score of each image, higher for more real, float64 (n,); None where it has no critic."""
+        """Return its critic's score of each image, higher for more real, float64 (n,); None where none was trained."""
         ...
 
 
@@ -128,7 +128,7 @@ class ModelContestant:
     def realness(self, images: np.ndarray) -> np.ndarray | None:
         """Score images with the model's critic."""
         score = getattr(self._model, "realness", None)
-        if score is None:
+        if score is None or self.facts.kind == "untrained":
             return None
         fitted = fit_images(torch.from_numpy(images), self._model.image_size, self._model.image_channels)
         try:

@@ -39,6 +39,8 @@ class Collected:
     """Rising intensity."""
     gamut: Arrays
     """The walk over the disc."""
+    scores: np.ndarray | None = None
+    """Scores of all held-out photos by its own critic, where it has one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +63,12 @@ class Measurer:
     """The faces."""
     judges: Sequence[Classifier]
     """In the order of the arrays' numbers."""
-    critics: Sequence[str]
-    """Names of the contestants that have a critic, in the order of the arrays' numbers; the first is the referee of all."""
     photos: Arrays
-    """What judges and critics say of all held-out photos."""
+    """What the judges say of all held-out photos."""
+    referee: str
+    """Name of the contestant whose critic scores everybody; empty where none has a critic."""
+    referee_scores: np.ndarray | None
+    """That critic's scores of all held-out photos."""
     seed: int
     """Of halves and resamples."""
 
@@ -218,23 +222,22 @@ class Measurer:
         )
 
     def _realness(self, collected: Collected) -> list[Measurement]:
+        """Measure how well critics tell edits from photos: its own, and the referee's, who scores everybody."""
         found: list[Measurement] = []
         drawn = self._matched(collected)
-        for index, critic in enumerate(self.critics):
-            scores = collected.edits.get(f"realness-{index}")
-            if scores is None:
+        by = {"own": (collected.scores, ""), "referee": (self.referee_scores, f"-by-{self.referee}")}
+        for whose, (photos, suffix) in by.items():
+            edits = collected.edits.get(f"realness-{whose}")
+            if photos is None or edits is None:
                 continue
             measurements = discriminator_f1(
-                self.photos[f"realness-{index}"][drawn.photos],
-                scores[drawn.faces, drawn.asked],
+                photos[drawn.photos],
+                edits[drawn.faces, drawn.asked],
                 seed=self.seed,
                 real_units=drawn.photos,
                 generated_units=self.chosen.edited[drawn.faces],
             )
-            if critic == collected.name:
-                found += measurements
-            if index == 0:  # the referee, who scores everybody
-                found += [replace(m, measure=f"{m.measure}-by-{critic}") for m in measurements]
+            found += [replace(m, measure=f"{m.measure}{suffix}") for m in measurements]
         return found
 
     def _kept(self, collected: Collected) -> list[Measurement]:

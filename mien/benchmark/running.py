@@ -55,25 +55,32 @@ def benchmark(
     chosen = choose_faces(prepared, protocol, [judge.expressions for judge in opened_judges])
     opened = _open(contestants, device, lambda: Oracle(make_pool(prepared, chosen), protocol.seed))
     probe = np.zeros((1, prepared.channels, prepared.size, prepared.size), np.float32)
-    critics = [c for c in opened if c.facts.kind != "untrained" and c.realness(probe) is not None]
-    collector = Collector(prepared, chosen, opened_judges, critics, protocol, out / "work")
+    referee = next((contestant for contestant in opened if contestant.realness(probe) is not None), None)
+    collector = Collector(prepared, chosen, opened_judges, referee, protocol, out / "work")
 
     shown = faces_of_photos(show, device) if show else read_faces(prepared, chosen, chosen.edited[: protocol.examples])
 
     def told(name: str) -> Callable[[int, int, str], None]:
         return lambda done, total, part: report(name, part, done, total)
 
-    photos = collector.photos(told("photos"))
-    measurer = Measurer(chosen, opened_judges, [c.facts.name for c in critics], photos, protocol.seed)
+    measurer = Measurer(
+        chosen=chosen,
+        judges=opened_judges,
+        photos=collector.photos(told("photos")),
+        referee=referee.facts.name if referee else "",
+        referee_scores=collector.scores(referee, told("photos")) if referee else None,
+        seed=protocol.seed,
+    )
     lines: list[Line] = measurer.of_photos()
     found: list[Collected] = []
     for contestant in opened:
-        name = contestant.facts.name
+        report_of = told(contestant.facts.name)
         collected = Collected(
-            name,
-            collector.edits(contestant, told(name)),
-            collector.sweep(contestant, told(name)),
-            collector.gamut(contestant, told(name)),
+            contestant.facts.name,
+            collector.edits(contestant, report_of),
+            collector.sweep(contestant, report_of),
+            collector.gamut(contestant, report_of),
+            collector.scores(contestant, report_of),
         )
         lines += measurer.of_contestant(collected)
         found.append(collected)

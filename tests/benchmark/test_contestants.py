@@ -9,7 +9,7 @@ import pytest
 import torch
 from untrained import write_run
 
-from mien.benchmark.contestants import Faces, Identity, can_express, open_contestants, untrained
+from mien.benchmark.contestants import Faces, Identity, can_express, open_contestants, split_title, untrained
 from mien.errors import MienError
 from mien.loading import open_model
 from mien.networks import Edit, apply_edit
@@ -100,6 +100,15 @@ def test_names_are_unique(tmp_path: Path) -> None:
     names = [each.facts.name for each in open_contestants([*map(str, paths), "identity"])]
 
     assert names == ["model", "model-2", "identity"]
+
+
+def test_a_title_is_what_tables_call_a_model(run: Path, tmp_path: Path) -> None:
+    names = [each.facts.name for each in open_contestants([f"Both / MTCNN / 128={run}", str(run), "identity"])]
+    assert names == ["Both / MTCNN / 128", "first", "identity"]
+    # A file that has such a name is a file, and no title.
+    odd = write_run(tmp_path / "steps=400").path
+    assert [each.facts.name for each in open_contestants([str(odd)])] == ["steps=400"]
+    assert split_title("GANmut=official-ganmut:a=b.ckpt") == ("GANmut", "official-ganmut:a=b.ckpt")
 
 
 def test_what_a_model_cannot_express_is_known_before_it_is_asked(run: Path) -> None:

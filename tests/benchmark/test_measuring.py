@@ -38,6 +38,7 @@ def collect(collector: Collector, contestant: Contestant) -> Collected:
         collector.edits(contestant, quiet),
         collector.sweep(contestant, quiet),
         collector.gamut(contestant, quiet),
+        collector.scores(contestant, quiet),
     )
 
 
@@ -45,9 +46,9 @@ def measure(
     prepared: PreparedSet, work: Path, contestants: Sequence[Any], judges: Sequence[Any] = (CodedJudge(),)
 ) -> list[Line]:
     chosen = choose_faces(prepared, PROTOCOL, [judge.expressions for judge in judges])
-    collector = Collector(prepared, chosen, judges, [], PROTOCOL, work)
+    collector = Collector(prepared, chosen, judges, None, PROTOCOL, work)
     made = [Oracle(make_pool(prepared, chosen), 0) if each == "oracle" else each for each in contestants]
-    measurer = Measurer(chosen, judges, [], collector.photos(quiet), 0)
+    measurer = Measurer(chosen, judges, collector.photos(quiet), "", None, 0)
     lines = measurer.of_photos()
     for contestant in made:
         lines += measurer.of_contestant(collect(collector, contestant))
@@ -169,6 +170,13 @@ def test_what_was_collected_is_not_collected_again(world: PreparedSet, tmp_path:
     third = measure(world, tmp_path, [painter])
     assert painter.calls > calls
     assert [line.measurement for line in first] == [line.measurement for line in third]
+
+
+def test_numbers_do_not_depend_on_who_else_takes_part(world: PreparedSet, tmp_path: Path) -> None:
+    alone = measure(world, tmp_path / "a", [Painter()])
+    among = measure(world, tmp_path / "a", [Identity(), Painter("still", fault="constant"), Painter(), "oracle"])
+
+    assert [x.measurement for x in alone] == [x.measurement for x in among if x.contestant in ("real", "painter")]
 
 
 def test_an_interrupted_part_leaves_nothing_behind(world: PreparedSet, tmp_path: Path) -> None:
