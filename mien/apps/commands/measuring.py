@@ -30,7 +30,7 @@ def bench(
     they see. REPORT gets report.html, which explains each number and can be sent to anyone, results.jsonl, tables as
     Markdown and LaTeX, and the figures. The same command goes on where it was interrupted. A model is what `mien edit
     --model` takes, or `identity`, `oracle`, `untrained:MODEL`, and `folder:DIR` for pictures of another program, which
-    finds with --write-requests what it shall make.
+    finds with --write-requests what it shall make. `TITLE=MODEL` says how tables call it.
 
     Example: mien bench ganmut-fer2013 runs/mine --data data/fer2013 --baselines --out reports/mine
 
