@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,16 +20,17 @@ import numpy as np
 from mien.benchmark.contestants import Contestant, Faces, can_express
 from mien.benchmark.faces import Chosen, read_faces
 from mien.benchmark.protocol import Protocol
+from mien.benchmark.requests import named_conditions, rising_conditions, walk_conditions
 from mien.classifiers import Classifier
-from mien.expressions import NEUTRAL
 from mien.metrics.distance import face_mask, image_change
 from mien.metrics.identity import describe
 from mien.prepared import PreparedSet
 from mien.runs import write_bytes
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import Condition
+from mien.version import VERSION
 
 #: Part of the name of what is kept: raised when what is collected changes.
-_FORMAT = 3
+_FORMAT = 4
 #: Edits that are rendered and judged at a time.
 _BATCH = 256
 
@@ -60,29 +60,19 @@ class Collector:
         """Judge all held-out photos: `probabilities-J` and `features-J` of judge J."""
 
         def collect() -> Arrays:
-            places = np.arange(len(self.chosen.rows))
-            parts = []
-            for start in range(0, len(places), _BATCH):
-                faces = read_faces(self.prepared, self.chosen, places[start : start + _BATCH])
-                parts.append(self._judged(faces.images, features=True))
-                report(min(start + _BATCH, len(places)), len(places), "photos")
-            return _joined(parts)
+            return self._over_photos(lambda images: self._judged(images, features=True), report)
 
         return self._kept("photos", {}, collect)
 
     def scores(self, contestant: Contestant, report: Report) -> np.ndarray | None:
         """Let a contestant's critic score all held-out photos: float64 (n,); None where it has no critic."""
 
+        def score(images: np.ndarray) -> Arrays:
+            scores = contestant.realness(images)
+            return {} if scores is None else {"realness": scores}
+
         def collect() -> Arrays:
-            places, parts = np.arange(len(self.chosen.rows)), []
-            for start in range(0, len(places), _BATCH):
-                faces = read_faces(self.prepared, self.chosen, places[start : start + _BATCH])
-                scores = contestant.realness(faces.images)
-                if scores is None:
-                    return {}
-                parts.append({"realness": scores})
-                report(min(start + _BATCH, len(places)), len(places), "photos")
-            return _joined(parts)
+            return self._over_photos(score, report)
 
         return self._kept("scores", self._key(contestant), collect).get("realness")
 
@@ -93,15 +83,12 @@ class Collector:
         `realness-referee` by its own critic and the referee's, `inside` and `outside` (grey levels changed), `identity`
         (its features); `own` are the faces' own.
         """
-        conditions = [self._condition(name, self.protocol.intensity) for name in self.chosen.expressions]
+        conditions = named_conditions(self.chosen.expressions, self.protocol)
         return self._kept("edits", self._key(contestant), lambda: self._edits(contestant, conditions, report))
 
     def sweep(self, contestant: Contestant, report: Report) -> Arrays:
         """Raise the intensity of every expression but neutral step by step: `probabilities-J` (n, k - 1, steps, K)."""
-        names = [name for name in self.chosen.expressions if name != NEUTRAL]
-        steps = self.protocol.sweep_steps
-        conditions = [Condition.named(name, (step + 1) / steps) for name in names for step in range(steps)]
-        shape = (len(names), steps)
+        conditions, shape = rising_conditions(self.chosen.expressions, self.protocol)
         return self._kept(
             "sweep",
             self._key(contestant),
@@ -118,10 +105,17 @@ class Collector:
 
         return self._kept("gamut", self._key(contestant), collect)
 
-    # --- how it is done ------------------------------------------------------------------------------------------
+    def _over_photos(self, look: Callable[[np.ndarray], Arrays], report: Report) -> Arrays:
+        places, parts = np.arange(len(self.chosen.rows)), []
+        for start in range(0, len(places), _BATCH):
+            faces = read_faces(self.prepared, self.chosen, places[start : start + _BATCH])
+            parts.append(look(faces.images))
+            if not parts[0]:
+                return {}
+            report(min(start + _BATCH, len(places)), len(places), "photos")
+        return _joined(parts)
 
-    def _condition(self, name: str, intensity: float) -> Condition:
-        return Condition.named(name, 0.0 if name == NEUTRAL else intensity)
+    # --- how it is done ------------------------------------------------------------------------------------------
 
     def _edits(self, contestant: Contestant, conditions: Sequence[Condition], report: Report) -> Arrays:
         mask = face_mask(self.prepared.size)
@@ -204,6 +198,8 @@ class Collector:
         """Return what an earlier benchmark with the same circumstances collected, or collect and keep it."""
         circumstances = {
             "format": _FORMAT,
+            "version": VERSION,
+            "devices": sorted({judge.device for judge in self.judges}),
             "part": part,
             "contestant": key,
             "data": self.prepared.hash,
@@ -218,31 +214,12 @@ class Collector:
             try:
                 with np.load(path, allow_pickle=False) as stored:
                     return dict(stored)
-            except (OSError, ValueError, zipfile.BadZipFile):  # damaged: collected anew
+            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # damaged: collected anew
                 path.unlink()
         arrays = collect()
         self.work.mkdir(parents=True, exist_ok=True)
         write_bytes(path, _packed(arrays))
         return arrays
-
-
-def walk_conditions(
-    contestant: Contestant, expressions: Sequence[str], protocol: Protocol
-) -> tuple[list[Condition], np.ndarray]:
-    """Return the conditions of the walk and, for a disc, angle in radians and radius of each: float32 (codes, 2).
-
-    Without a disc: every expression at each radius, and every pair of them in the shares 1:3, 1:1 and 3:1.
-    """
-    if isinstance(contestant.space, DiscSpace):
-        angles = [2 * math.pi * index / protocol.gamut_angles for index in range(protocol.gamut_angles)]
-        places = [(0.0, 0.0), *((angle, radius) for radius in protocol.gamut_radii for angle in angles)]
-        return [Condition.polar(angle, radius) for angle, radius in places], np.array(places, np.float32)
-    names = [name for name in expressions if name != NEUTRAL and name in contestant.facts.expressions]
-    conditions = [Condition.named(name, radius) for radius in protocol.gamut_radii for name in names]
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            conditions += [Condition.blend({first: share, second: 1 - share}, 1.0) for share in (0.25, 0.5, 0.75)]
-    return conditions, np.zeros((0, 2), np.float32)
 
 
 def _joined(parts: list[Arrays]) -> Arrays:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mien.batches import seed_of
 from mien.benchmark.contestants import Faces
 from mien.benchmark.pool import Pool
 from mien.benchmark.protocol import Protocol
@@ -64,7 +64,8 @@ def choose_faces(prepared: PreparedSet, protocol: Protocol, judged: Sequence[tup
         )
     rows = prepared.select(split=protocol.split, expressions=expressions)
     labels = np.array([expressions.index(VOCABULARY[label]) for label in prepared.labels[rows]])
-    order = np.random.default_rng(seed_of("faces", protocol.seed, 0)).permutation(len(rows))
+    # By each face's own number, so that neither the judges' expressions nor other rows change which faces are edited.
+    order = np.argsort([_number(prepared.keys[row], protocol.seed) for row in rows], kind="stable")
     neutral = expressions.index(NEUTRAL) if NEUTRAL in expressions else -1
     fitting = order if protocol.origin == "any" else order[labels[order] == neutral]
     if not len(fitting):
@@ -91,6 +92,10 @@ def choose_faces(prepared: PreparedSet, protocol: Protocol, judged: Sequence[tup
         gamut=from_neutral[: protocol.gamut_faces],
         others=others,
     )
+
+
+def _number(key: str, seed: int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{key}".encode("utf-8", "surrogateescape"), digest_size=7).digest())
 
 
 def _votes(prepared: PreparedSet, rows: np.ndarray, labels: np.ndarray, expressions: Sequence[str]) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,13 +23,15 @@ import torch
 
 from mien.benchmark.contestants import Faces
 from mien.benchmark.outcome import ContestantFacts
+from mien.benchmark.protocol import Protocol
 from mien.errors import DataError, MienError
 from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
 from mien.images import fit_images, read_image, to_uint8
 from mien.runs import write_bytes, write_text
+from mien.shards import read_json
 from mien.spaces import Condition
 
-TABLE = "requests.csv"
+TABLE, ASKED = "requests.csv", "requests.json"
 _COLUMNS = ("face", "expression", "intensity", "image")
 
 _Request = tuple[str, str, float]
@@ -56,6 +59,21 @@ class Folder:
         names = {expression for _, expression, _ in answered}
         self.facts = ContestantFacts(name, "folder", digest.hexdigest(), tuple(n for n in VOCABULARY if n in names))
 
+    def require(self, data_hash: str, protocol: Protocol) -> None:
+        """Raise `DataError` where the pictures answer another benchmark: other data, or another protocol."""
+        file = self._path / ASKED
+        if not file.is_file():
+            return  # a table that somebody wrote by hand
+        asked = read_json(file) or {}
+        wanted = {"data_hash": data_hash, "protocol": json.loads(json.dumps(protocol.to_json()))}
+        if asked != wanted:
+            theirs = asked.get("protocol") or {}
+            changed = [key for key, value in wanted["protocol"].items() if theirs.get(key) != value]
+            raise DataError(
+                f"{self._path} answers another benchmark: other {', '.join(changed) or 'data'}",
+                hint="repeat the `--data` and `--set` of its `--write-requests`, or ask again in a new folder",
+            )
+
     def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
         """Read what the other program made; NaN where it made nothing."""
         result = np.full((len(faces), len(conditions), *faces.images.shape[1:]), np.nan, np.float32)
@@ -64,8 +82,8 @@ class Folder:
             for column, condition in enumerate(conditions):
                 request = _request(key, condition)
                 image = self._images.get(request) if request else None
-                if image is not None:
-                    pixels = read_image(self._path / image).transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
+                if image is not None and (found := _read(self._path / image)) is not None:
+                    pixels = found.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
                     result[row, column] = fit_images(torch.from_numpy(pixels[None]), size, channels)[0].numpy()
         return result
 
@@ -74,8 +92,18 @@ class Folder:
         return None
 
 
-def write_requests(folder: Path, parts: Sequence[tuple[Faces, Sequence[Condition]]]) -> int:
-    """Write the faces and the table of what is asked; return how many pictures are asked for.
+def _read(path: Path) -> np.ndarray | None:
+    """Return a picture; None where it cannot be read, which counts as missing."""
+    try:
+        return read_image(path)
+    except MienError:
+        return None
+
+
+def write_requests(
+    folder: Path, parts: Sequence[tuple[Faces, Sequence[Condition]]], data_hash: str, protocol: Protocol
+) -> int:
+    """Write the faces, the table of what is asked and for which benchmark; return how many pictures are asked for.
 
     `parts` are faces with the conditions under which each of them is wanted; what is asked twice is written once.
     """
@@ -104,6 +132,8 @@ def write_requests(folder: Path, parts: Sequence[tuple[Faces, Sequence[Condition
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
     writer.writerows(rows.values())
+    asked = {"data_hash": data_hash, "protocol": protocol.to_json()}
+    write_text(folder / ASKED, json.dumps(asked, indent=2) + "\n")
     write_text(folder / TABLE, stream.getvalue())
     return len(rows)
 

@@ -97,23 +97,23 @@ _MEASURES = (
         "How well one critic tells everybody's edits from photos, the mean of F1 of both; the threshold is chosen on one "
         "half of the faces and used on the other, and 0.5 is a critic that cannot tell.",
         "An unchanged photo, and a photo of somebody else, cannot be told from photos; and a critic sees best what it was "
-        "trained against, the edits of its own generator.",
-        by=_REFEREE,
+        "trained against, the edits of its own generator. Below 0.5 it is sure of the opposite: such edits are strange.",
+        ranked=False, by=_REFEREE,
     ),
     Measure(
         "referee-real", r"discriminator-f1-real-by-.+", "F1 of photos",
         "The F1 of photos that the critic calls photos.",
-        "Alone it rewards a critic that calls everything an edit.", by=_REFEREE,
+        "Alone it rewards a critic that calls everything an edit.", ranked=False, by=_REFEREE,
     ),
     Measure(
         "referee-generated", r"discriminator-f1-generated-by-.+", "F1 of edits",
         "The F1 of edits that the critic calls edits.",
-        "Alone it rewards a critic that calls everything a photo.", by=_REFEREE,
+        "Alone it rewards a critic that calls everything a photo.", ranked=False, by=_REFEREE,
     ),
     Measure(
         "referee-auc", r"discriminator-auc-by-.+", "discriminator AUC",
         "The chance that one critic scores a photo above an edit; no threshold, and 0.5 is a critic that cannot tell.",
-        "As discriminator F1.", by=_REFEREE,
+        "As discriminator F1.", ranked=False, by=_REFEREE,
     ),
     Measure(
         "own-f1", r"discriminator-f1", "F1, own critic",
@@ -133,7 +133,7 @@ _MEASURES = (
         "The chance that a model's own critic scores a photo above an edit.", "As F1, own critic.", ranked=False, by=_OWN,
     ),
     Measure(
-        "identity", r"identity-rank1", "person found again",
+        "identity", r"identity-rank1(?:-n\d+)?", "person found again",
         "The share of edits that are more like their own original than like any other of the originals, by features "
         "that tell people apart.",
         "Doing nothing is perfect, and photos of other people have none of it: read it beside expression F1.",

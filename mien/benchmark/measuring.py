@@ -20,9 +20,11 @@ from mien.metrics.distance import change_measures
 from mien.metrics.expression_f1 import expression_f1
 from mien.metrics.frechet import conditional_fed, extrapolated_fed, fed, fed_curve
 from mien.metrics.identity import identity_kept
-from mien.metrics.measurement import Measurement
+from mien.metrics.measurement import Better, Measurement
 from mien.metrics.smoothness import smoothness
 
+#: Median distance of a judge's view of photos from people's votes above which it cannot say what a disc reaches.
+_LARGEST_ERROR = 0.4
 #: Sample sizes at which the bias of FED is shown.
 _SIZES = (50, 100, 200, 400, 800, 1600, 3200)
 
@@ -94,9 +96,9 @@ class Measurer:
                 self._gamut(collected, index, judge),
             ):
                 lines += [Line(collected.name, judge.name, measurement) for measurement in found]
-        lines = [replace(line, measurement=self._suffixed(line.measurement, collected)) for line in lines]
         for found in (self._realness(collected), self._kept(collected)):
             lines += [Line(collected.name, None, measurement) for measurement in found]
+        lines = [replace(line, measurement=self._suffixed(line.measurement, collected)) for line in lines]
         broken = _broken(collected.edits)
         return (
             [Line(line.contestant, line.judge, _undefined(line.measurement, broken)) for line in lines]
@@ -155,8 +157,11 @@ class Measurer:
         units = {"real_units": drawn.photos, "generated_units": chosen.edited[drawn.faces]}
         faces, asked = np.nonzero(answered)
         features = self.photos[f"features-{index}"]
+        counts = np.bincount(drawn.asked, minlength=len(chosen.expressions)).tolist()
+        of_each = dict(zip(chosen.expressions, counts, strict=True))
+        pooled = fed(real, generated, layer=LAYER, **units)
         return [
-            fed(real, generated, layer=LAYER, **units),
+            replace(pooled, details={**pooled.details, "of_each": of_each}),
             extrapolated_fed(real, generated, layer=LAYER, seed=self.seed, **units),
             *conditional_fed(
                 features[chosen.others],
@@ -195,15 +200,26 @@ class Measurer:
 
     def _gamut(self, collected: Collected, index: int, judge: Classifier) -> list[Measurement]:
         judged, votes = self.gamut(collected, index, judge), self.chosen.votes[self.chosen.others]
+        if reason := self._no_gamut(collected, judged):
+            names: dict[str, Better] = {
+                "gamut-coverage": "higher", "gamut-distance": "lower", "compound-distance": "lower"
+            }  # fmt: skip
+            return [Measurement(name, None, None, None, 0, better, None, reason) for name, better in names.items()]
         codes = collected.gamut.get("codes", np.zeros((0, 2)))
         if len(codes) != judged.shape[1]:  # no disc: the mixtures have numbers, no places
             codes = np.stack([np.arange(judged.shape[1]), np.full(judged.shape[1], np.nan)], axis=1)
-        return [
-            *gamut_coverage(
-                votes, judged, self.chosen.expressions, seed=self.seed, radius=self.own_error(index, judge)
-            ),
-            *compound_distances(votes, judged, codes, self.chosen.expressions, seed=self.seed),
-        ]
+        radius = self.own_error(index, judge)
+        coverage = gamut_coverage(votes, judged, self.chosen.expressions, seed=self.seed, radius=radius)
+        if radius is not None and radius > _LARGEST_ERROR:  # within that, anything is near to anything
+            far = f"the judge's own view of photos lies {radius:.2f} from people's votes, above {_LARGEST_ERROR}"
+            coverage = [_undefined(m, far) if m.measure == "gamut-coverage" else m for m in coverage]
+        return [*coverage, *compound_distances(votes, judged, codes, self.chosen.expressions, seed=self.seed)]
+
+    def _no_gamut(self, collected: Collected, judged: np.ndarray) -> str:
+        """Say why there is no walk over mixtures; empty where there is one."""
+        if not len(self.chosen.gamut):
+            return "there is no neutral face to start from"
+        return "" if judged.shape[1] else f"{collected.name} is asked for no mixtures"
 
     def own_error(self, index: int, judge: Classifier) -> float | None:
         """Return the median distance of what a judge sees in a photo from the votes on it: how near is as good as equal.
@@ -243,10 +259,10 @@ class Measurer:
     def _kept(self, collected: Collected) -> list[Measurement]:
         edits, answered = collected.edits, collected.edits["answered"]
         faces, _ = np.nonzero(answered)
+        kept = identity_kept(edits["own"], edits["identity"][:, answered.any(0)], seed=self.seed)
+        gallery = len(edits["own"])  # how many faces the own one is picked from: chance is one in so many
         return [
-            *identity_kept(
-                edits["own"], edits["identity"][:, answered.any(0)], np.arange(len(edits["own"])), seed=self.seed
-            ),
+            *(replace(m, measure=f"{m.measure}-n{gallery}") if m.measure == "identity-rank1" else m for m in kept),
             *change_measures(edits["inside"][answered], edits["outside"][answered], faces, seed=self.seed),
         ]
 

@@ -28,7 +28,7 @@ class ContestantFacts:
     parameters: int | None = None
     """Of the generator alone; None where there is none."""
     milliseconds: float | None = None
-    """Median time of one edit of one face crop, at the model's own size, measured in this benchmark."""
+    """Shortest time of one edit of one face crop, at the model's own size, measured in this benchmark."""
     detector: str | None = None
     """Which face detector its training data was prepared with, where that is known."""
     training_data: str | None = None

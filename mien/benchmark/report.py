@@ -56,6 +56,8 @@ class _Figure:
     """uint8 (height, width, 3), or None for a plot."""
     zoom: float = 1.0
     """How large the page shows a picture, of its own size."""
+    shows_faces: bool = False
+    """Whether it shows faces, whose licence may forbid to pass them on."""
 
 
 def write_report(
@@ -139,13 +141,14 @@ def _face_figures(outcome: Outcome) -> list[_Figure]:
     caption = "Example face {} of {}: every model (rows), every expression (columns) at intensity {:g}."
     drawn = [
         _Figure("faces", f"grid-{example + 1}", caption.format(example + 1, count, outcome.protocol.intensity),
-                picture=mosaics.grid_picture(outcome, example), zoom=0.85)
+                picture=mosaics.grid_picture(outcome, example), zoom=0.85, shows_faces=True)
         for example in range(count)
     ]  # fmt: skip
     for place, facts in enumerate(outcome.contestants, start=1):
         caption = f"{facts.name}: example face 1 with rising intensity."
         picture = mosaics.sweep_picture(outcome, facts.name)
-        drawn.append(_Figure("faces", _file("faces", place, facts.name), caption, picture=picture, zoom=0.8))
+        name = _file("faces", place, facts.name)
+        drawn.append(_Figure("faces", name, caption, picture=picture, zoom=0.8, shows_faces=True))
     return drawn
 
 
@@ -165,7 +168,8 @@ def _gamut_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
                 "the likeliest expression, pale where it is not likely; dots are measured, lines at the rim learned."
             )
             picture = mosaics.gamut_picture(outcome, facts.name, judge.name, with_faces=shown)
-            drawn.append(_Figure("gamut", _file("gamut", place, facts.name), caption, picture=picture, zoom=0.66))
+            name = _file("gamut", place, facts.name)
+            drawn.append(_Figure("gamut", name, caption, picture=picture, zoom=0.66, shows_faces=shown))
     return drawn
 
 
@@ -178,7 +182,8 @@ def _training_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
         if pictures and not outcome.circumstances.get("shown"):  # they show faces of the training data
             caption = f"{facts.name}: the run's first, middle and last sample pictures."
             picture = mosaics.samples_picture(facts)
-            drawn.append(_Figure("training", _file("samples", place, facts.name), caption, picture=picture))
+            name = _file("samples", place, facts.name)
+            drawn.append(_Figure("training", name, caption, picture=picture, shows_faces=True))
     return drawn
 
 
@@ -264,7 +269,7 @@ def _content(
         "facts": _facts(outcome),
         "reading": [measure for measure in _used_measures(tables) if measure.fooled],
         "undefined": undefined_lines(outcome),
-        "shows_faces": any(f.picture is not None and f.file != "labels" for f in drawn),
+        "shows_faces": any(f.picture is not None and f.shows_faces for f in drawn),
         "command": outcome.circumstances.get("command"),
     }
 
@@ -277,7 +282,8 @@ def _shown_width(figure: _Figure) -> int:
 def _summary(outcome: Outcome) -> str:
     """Say the circumstances in a line; the page has all of them at its end."""
     given, protocol = outcome.circumstances, outcome.protocol
-    parts = [f"{protocol.split} split", f"{protocol.faces:,} faces edited to {len(outcome.expressions)} expressions"]
+    edited = given.get("edited", protocol.faces)
+    parts = [f"{protocol.split} split", f"{edited:,} faces edited to {len(outcome.expressions)} expressions"]
     parts += ["judged by " + ", ".join(judge.name for judge in outcome.judges)] if outcome.judges else []
     parts += [
         f"seed {protocol.seed}",
@@ -297,7 +303,8 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("Held-out faces", _thousands(given.get("images"))),
         (
             "Edited",
-            f"{protocol.faces:,} faces ({protocol.origin}) to every expression, intensity {protocol.intensity:g}",
+            f"{given.get('edited', protocol.faces):,} faces ({protocol.origin}) to every expression, "
+            f"intensity {protocol.intensity:g}",
         ),
         ("Expressions", ", ".join(outcome.expressions)),
         ("Judges", "; ".join(f"{j.name} ({j.architecture}, {j.sha256[:12]})" for j in outcome.judges)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ import numpy as np
 
 from mien.benchmark.collecting import Collector
 from mien.benchmark.contestants import Contestant, Oracle, open_contestants
-from mien.benchmark.faces import choose_faces, make_pool, read_faces
+from mien.benchmark.faces import Chosen, choose_faces, make_pool, read_faces
+from mien.benchmark.folder import Folder
 from mien.benchmark.measuring import Collected, Measurer
 from mien.benchmark.outcome import ContestantFacts, JudgeFacts, Line, Outcome
 from mien.benchmark.protocol import Protocol
@@ -48,12 +50,17 @@ def benchmark(
     Raises `MienError` where something cannot be opened, or does not fit together.
     """
     protocol = protocol or Protocol()
+    _check_device(device)
+    _check_writable(out)
     if not contestants or not judges:
         raise ConfigError("a benchmark needs a model and a judge", hint="for example `mien bench RUN --judge JUDGE`")
     prepared = PreparedSet.open(data)
     opened_judges = _open_judges(judges, device)
     chosen = choose_faces(prepared, protocol, [judge.expressions for judge in opened_judges])
     opened = _open(contestants, device, lambda: Oracle(make_pool(prepared, chosen), protocol.seed))
+    for contestant in opened:
+        if isinstance(contestant, Folder):
+            contestant.require(prepared.hash, protocol)
     probe = np.zeros((1, prepared.channels, prepared.size, prepared.size), np.float32)
     referee = next((contestant for contestant in opened if contestant.realness(probe) is not None), None)
     collector = Collector(prepared, chosen, opened_judges, referee, protocol, out / "work")
@@ -86,8 +93,11 @@ def benchmark(
         found.append(collected)
     return Outcome(
         protocol=protocol,
-        circumstances=_circumstances(prepared, device, command)
-        | {"images": len(chosen.rows), "shown": ", ".join(path.name for path in show)},
+        circumstances={
+            **_circumstances(prepared, device, command),
+            **_counts(chosen),
+            "shown": ", ".join(path.name for path in show),
+        },
         expressions=chosen.expressions,
         contestants=tuple(_facts(contestant, of_the_data=not show) for contestant in opened),
         judges=tuple(
@@ -104,6 +114,24 @@ def benchmark(
 def _facts(contestant: Contestant, *, of_the_data: bool) -> ContestantFacts:
     """Return a contestant's facts; without its run's sample pictures where no face of the data may be shown."""
     return contestant.facts if of_the_data else replace(contestant.facts, samples=())
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"there is no device `{device}` here", hint="give cpu, or cuda where a GPU is") from None
+
+
+def _check_writable(out: Path) -> None:
+    """Say before the work, not after it, that the report cannot be written."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file", hint="give a folder for the report")
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        raise ConfigError(f"nothing can be written to {nearest}", hint="give another folder for the report")
 
 
 def _open_judges(sources: Sequence[str], device: str) -> list[Classifier]:
@@ -141,6 +169,16 @@ def _curves(found: Sequence[Collected], measurer: Measurer, judges: Sequence[Cla
         "gamuts": gamuts,
         "gamut_codes": {name: places for name, places in codes.items() if places.size},
         "fed_curves": fed_curves,
+    }
+
+
+def _counts(chosen: Chosen) -> dict[str, int]:
+    """Return how many faces there are and how many took part, which may be fewer than the protocol asks for."""
+    return {
+        "images": len(chosen.rows),
+        "edited": len(chosen.edited),
+        "swept": len(chosen.sweep),
+        "walked": len(chosen.gamut),
     }
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.benchmark.collecting import walk_conditions
 from mien.benchmark.contestants import Contestant, Faces, can_express
 from mien.benchmark.protocol import Protocol
+from mien.benchmark.requests import named_conditions, rising_conditions, walk_conditions
 from mien.errors import FaceError
-from mien.expressions import NEUTRAL
 from mien.spaces import Condition, DiscSpace
 
 #: Side in pixels of faces that are taken from photos.
@@ -53,10 +52,8 @@ def draw_examples(
     # What a photo shows is not known to be neutral: it is edited as the editor would.
     start = protocol.start if of_the_data else "auto"
     drawn = [c for c in contestants if of_the_data or c.facts.kind not in ("oracle", "folder")]
-    named = [Condition.named(name, 0.0 if name == NEUTRAL else protocol.intensity) for name in expressions]
-    others = [name for name in expressions if name != NEUTRAL]
-    steps = [(step + 1) / protocol.sweep_steps for step in range(protocol.sweep_steps)]
-    rising = [Condition.named(name, step) for name in others for step in steps]
+    named = named_conditions(expressions, protocol)
+    rising, shape = rising_conditions(expressions, protocol)
     first = faces[:1]
     edited = {c.facts.name: _edited(c, faces, named, start) for c in drawn}
     swept = {c.facts.name: _edited(c, first, rising, start)[0] for c in drawn}
@@ -68,7 +65,7 @@ def draw_examples(
     return {
         "originals": _levels(faces.images),
         "edited": edited,
-        "swept": {name: images.reshape(len(others), len(steps), *images.shape[1:]) for name, images in swept.items()},
+        "swept": {name: images.reshape(*shape, *images.shape[1:]) for name, images in swept.items()},
         "walked": walked,
     }
 

@@ -42,8 +42,8 @@ SCALES = {
         size=52,
         preset="ganmut-fer2013-cpu",
         settings=(
-            "steps=400", "batch_size=16", "generator_channels=24", "generator_blocks=2", "critic_channels=24",
-            "rec_ramp_steps=200", "ema_decay=0.99", "sample_every=100", "checkpoint_every=100", "log_every=20",
+            "steps=1000", "batch_size=16", "generator_channels=24", "generator_blocks=2", "critic_channels=24",
+            "ema_decay=0.99", "sample_every=250", "checkpoint_every=250",
         ),
         judge_settings=("epochs=3",),
         bench=("faces=150", "sweep_faces=24", "gamut_faces=8"),

@@ -22,6 +22,7 @@ from mien.errors import ConfigError, DataError, ImageError, RunError, WeightsErr
 from mien.experiments.plan import Plan
 from mien.experiments.steps import Bench, Prepare, Source, Step, Train, TrainJudge
 from mien.faces import DETECTORS
+from mien.faces.retinaface_weights import published_tensors
 from mien.prepared.lock import FolderLock
 
 #: Seconds that a step is given to end by itself after Ctrl-C, before it is told, and before it is killed.
@@ -56,8 +57,11 @@ Report = Callable[[Step, float | None], None]
 def run(plan: Plan, report: Report) -> None:
     """Do every step that is not done yet.
 
-    Raises `RunError` with the step's command where a step fails; `KeyboardInterrupt` when the step has ended.
+    Raises `RunError` with the step's command where a step fails, `WeightsError` where a detector's weights cannot be had,
+    and `KeyboardInterrupt` when the step has ended.
     """
+    if any(isinstance(step, Prepare) and step.detector == "retinaface" and not step.finished() for step in plan.steps):
+        published_tensors()  # fetched now, where they must be, and not after hours
     plan.out.mkdir(parents=True, exist_ok=True)
     with FolderLock(plan.out / ".experiment.lock") as lock:
         for step in plan.steps:

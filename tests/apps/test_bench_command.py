@@ -112,6 +112,7 @@ def test_a_program_of_another_kind_is_asked_and_takes_part(
         ({"more": ["--set", "intensity=2"]}, "intensity"),
         ({"more": ["--set", "face=2"]}, "unknown setting `face`"),
         ({"more": ["--show", "README.md"]}, "README.md"),
+        ({"more": ["--device", "cudo"]}, "no device `cudo`"),
         ({"out": False}, "--out"),
     ],
 )

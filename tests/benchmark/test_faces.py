@@ -56,6 +56,16 @@ def test_the_judges_limit_the_expressions(world: PreparedSet) -> None:
     assert set(VOCABULARY[label] for label in world.labels[chosen.rows]) == {"neutral", "happy", "anger"}
 
 
+def test_neither_the_judges_nor_other_rows_change_who_is_edited(world: PreparedSet, make_prepared: Make) -> None:
+    def edited(prepared: PreparedSet, judged: tuple[str, ...]) -> tuple[str, ...]:
+        chosen = choose_faces(prepared, Protocol(faces=3), [judged])
+        return read_faces(prepared, chosen, chosen.edited).keys
+
+    wanted = edited(world, BASIC)
+    assert edited(world, ("neutral", "sad")) == wanted
+    assert edited(make_prepared(samples(9), SIZE), BASIC) == wanted
+
+
 def test_votes_are_kept_and_one_hot_where_there_are_none(world: PreparedSet) -> None:
     chosen = choose_faces(world, Protocol(), [BASIC])
 

@@ -20,12 +20,14 @@ from mien.images import to_float
 from mien.prepared import PreparedSet
 from mien.spaces import Condition
 
+PROTOCOL = Protocol(faces=4, sweep_faces=1, sweep_steps=5)
+
 
 @pytest.fixture
 def asked(make_prepared: Callable[..., PreparedSet], tmp_path: Path) -> Path:
     """Return a folder with the requests of a small benchmark: 4 faces x 7 expressions, 1 face x 6 x 5 steps."""
     prepared = make_prepared(samples(6), SIZE)
-    write_requests(tmp_path / "theirs", requested(prepared, Protocol(faces=4, sweep_faces=1, sweep_steps=5)))
+    write_requests(tmp_path / "theirs", requested(prepared, PROTOCOL), prepared.hash, PROTOCOL)
     return tmp_path / "theirs"
 
 
@@ -68,6 +70,31 @@ def test_answers_are_found_by_face_and_request(asked: Path, size: int) -> None:
     assert np.allclose((given[known][:, 0, 5:7, 2:6] + 1) / 2, 0.9, atol=0.03)
 
 
+def test_answers_to_another_benchmark_are_refused(asked: Path, make_prepared: Callable[..., PreparedSet]) -> None:
+    answer(asked, rows_of(asked)[:1])
+    folder, own = Folder(asked, "theirs"), make_prepared(samples(6), SIZE).hash
+
+    folder.require(own, PROTOCOL)
+    with pytest.raises(DataError, match="other faces, seed"):
+        folder.require(own, Protocol(faces=5, sweep_faces=1, sweep_steps=5, seed=1))
+    with pytest.raises(DataError, match="other data"):
+        folder.require("0" * 64, PROTOCOL)
+
+
+def test_a_picture_that_cannot_be_read_counts_as_missing(asked: Path) -> None:
+    rows = rows_of(asked)
+    answer(asked, rows)
+    happy = next(row for row in rows if row["expression"] == "happy" and row["intensity"] == "0.9")
+    (asked / happy["image"]).write_bytes(b"no picture")
+    keys = tuple(f"validation-{person}-neutral" for person in range(6))
+
+    given = Folder(asked, "theirs").edit(
+        Faces(keys, np.zeros((6, 1, SIZE, SIZE), np.float32)), [Condition.named("happy", 0.9)], "direct"
+    )
+
+    assert np.isfinite(given).all((1, 2, 3, 4)).sum() == 3  # of the four that are edited
+
+
 def test_an_edited_answer_changes_the_hash(asked: Path) -> None:
     rows = rows_of(asked)
     answer(asked, rows)
@@ -87,7 +114,7 @@ def test_angles_and_mixtures_cannot_be_asked_of_a_folder(asked: Path) -> None:
 
 def test_requests_are_not_overwritten(asked: Path, make_prepared: Callable[..., PreparedSet]) -> None:
     with pytest.raises(DataError, match="already holds"):
-        write_requests(asked, [])
+        write_requests(asked, [], "", PROTOCOL)
 
 
 @pytest.mark.parametrize(

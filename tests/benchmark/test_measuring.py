@@ -17,6 +17,7 @@ from mien.benchmark.faces import choose_faces, make_pool
 from mien.benchmark.measuring import Collected, Measurer
 from mien.benchmark.outcome import Line
 from mien.benchmark.protocol import Protocol
+from mien.classifiers import Judged
 from mien.metrics.measurement import Measurement
 from mien.prepared import PreparedSet
 
@@ -87,7 +88,7 @@ def test_the_identity_expresses_nothing_and_keeps_everything(world: PreparedSet,
     assert of(lines, "identity", "background-change").value == 0
     assert of(lines, "identity", "smoothness-per-face").value is None
     assert of(lines, "identity", "smoothness-defined-share").value == 0
-    assert of(lines, "identity", "identity-rank1").value == 1
+    assert of(lines, "identity", "identity-rank1-n6").value == 1
 
 
 def test_four_contestants_come_out_in_order(world: PreparedSet, tmp_path: Path) -> None:
@@ -103,15 +104,15 @@ def test_four_contestants_come_out_in_order(world: PreparedSet, tmp_path: Path) 
         for bad in ("identity", "still"):
             assert value(good, "expression-f1") > value(bad, "expression-f1")
             assert value(good, fed) < value(bad, fed)
-    assert value("painter", "identity-rank1") == value("identity", "identity-rank1") == 1
-    assert value("oracle", "identity-rank1") < 0.5
+    assert value("painter", "identity-rank1-n6") == value("identity", "identity-rank1-n6") == 1
+    assert value("oracle", "identity-rank1-n6") < 0.5
     assert value("oracle", "background-change") > value("painter", "background-change")
 
 
 def test_a_constant_output_has_no_person_and_is_no_success(world: PreparedSet, tmp_path: Path) -> None:
     lines = measure(world, tmp_path, [Painter("still", fault="constant")])
 
-    identity = of(lines, "still", "identity-rank1")
+    identity = of(lines, "still", "identity-rank1-n6")
     assert identity.value in (None, 0)
     assert of(lines, "still", "smoothness-per-face").value is None
 
@@ -167,9 +168,35 @@ def test_what_was_collected_is_not_collected_again(world: PreparedSet, tmp_path:
 
     damaged = next(tmp_path.glob("edits-*.npz"))
     damaged.write_bytes(damaged.read_bytes()[:100])
+    next(tmp_path.glob("sweep-*.npz")).write_bytes(b"")
     third = measure(world, tmp_path, [painter])
     assert painter.calls > calls
     assert [line.measurement for line in first] == [line.measurement for line in third]
+
+
+def test_without_neutral_faces_what_starts_there_is_undefined(
+    make_prepared: Callable[..., PreparedSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = make_prepared(samples(9, expressions=("happy", "sad", "anger")), SIZE)
+    monkeypatch.setattr("test_measuring.PROTOCOL", Protocol(origin="any", faces=6))
+    lines = measure(prepared, tmp_path, [Painter(), Identity()])
+
+    assert of(lines, "painter", "expression-f1").value == 1
+    for name in ("smoothness-per-face", "gamut-coverage", "compound-distance"):
+        found = of(lines, "painter", name)
+        assert found.value is None and found.undefined
+
+
+def test_a_judge_that_is_far_from_people_says_nothing_of_the_gamut(world: PreparedSet, tmp_path: Path) -> None:
+    class Confused(CodedJudge):
+        """Sees in everything the opposite end of its list."""
+
+        def judge(self, images: np.ndarray, *, mirror: bool = True, batch_size: int = 128) -> Judged:
+            seen = super().judge(images)
+            return Judged(seen.probabilities[:, ::-1].copy(), seen.features)
+
+    found = of(measure(world, tmp_path, [Painter()], [Confused()]), "painter", "gamut-coverage")
+    assert found.value is None and "votes" in found.undefined
 
 
 def test_numbers_do_not_depend_on_who_else_takes_part(world: PreparedSet, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.errors import DataError, MienError, RunError
+from mien.errors import DataError, MienError, RunError, WeightsError
 from mien.experiments import check, open_study, run, seed1
 from mien.experiments.plan import Plan
 from mien.experiments.running import as_typed
@@ -136,6 +136,18 @@ def test_ctrl_c_lets_the_step_end_and_leaves_nobody_behind(tmp_path: Path) -> No
     assert process.returncode == 130 and said.splitlines()[-1] == "stopped"
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_weights_that_cannot_be_fetched_are_missed_at_once(
+    done: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none() -> None:
+        raise WeightsError("RetinaFace's weights cannot be fetched: no network", hint="connect")
+
+    monkeypatch.setattr("mien.experiments.running.published_tensors", none)
+    with pytest.raises(WeightsError):
+        run(seed1(tmp_path, tmp_path, tmp_path / "out"), silent)
+    assert done == [] and not (tmp_path / "out").exists()
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

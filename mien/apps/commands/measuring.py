@@ -73,7 +73,7 @@ def bench(
         )
     say("writing the report")
     written = write_report(outcome, out, pictures=pictures)
-    say(f"{len(outcome.lines)} numbers of {len(outcome.contestants)} contestants by {len(outcome.judges)} judges")
+    say(f"numbers: {len(outcome.lines)}, contestants: {len(outcome.contestants)}, judges: {len(outcome.judges)}")
     print(written)
 
 
@@ -82,6 +82,7 @@ def _write_requests(folder: Path, data: Path, protocol: Any) -> None:
     from mien.benchmark.requests import requested
     from mien.prepared import PreparedSet
 
-    count = write_requests(folder, requested(PreparedSet.open(data), protocol))
+    prepared = PreparedSet.open(data)
+    count = write_requests(folder, requested(prepared, protocol), prepared.hash, protocol)
     say(f"{count} pictures are asked for")
     print(folder / "requests.csv")
