@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+# A minute each on a cold cache, and a C++ compiler: `make test PYTEST_ARGS="-m compiler"`.
+pytestmark = pytest.mark.compiler
 
 #: In a process of its own: here signatures are checked while they run, which compiling does not survive.
 CHILD = """

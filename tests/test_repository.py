@@ -120,7 +120,7 @@ def test_the_package_unpickles_only_through_torchs_restricted_reader_in_known_pl
     known = {
         # RetinaFace as it was published: only where its hash is the pinned one, which test_retinaface_weights.py shows.
         "retinaface_weights.py": ["torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)"],
-        # State dicts that somebody names, torchvision's or of official code: test_pickled.py shows that nothing of them runs.
+        # State dicts that somebody names, torchvision's or of official code: test_pickled.py shows that nothing runs.
         "pickled.py": ["torch.load(path, map_location='cpu', weights_only=True)"],
     }
     assert {name: places for name, places in found.items() if places} == known

@@ -61,36 +61,9 @@ def benchmark(
     for contestant in opened:
         if isinstance(contestant, Folder):
             contestant.require(prepared.hash, protocol)
-    probe = np.zeros((1, prepared.channels, prepared.size, prepared.size), np.float32)
-    referee = next((contestant for contestant in opened if contestant.realness(probe) is not None), None)
-    collector = Collector(prepared, chosen, opened_judges, referee, protocol, out / "work")
-
     shown = faces_of_photos(show, device) if show else read_faces(prepared, chosen, chosen.edited[: protocol.examples])
-
-    def told(name: str) -> Callable[[int, int, str], None]:
-        return lambda done, total, part: report(name, part, done, total)
-
-    measurer = Measurer(
-        chosen=chosen,
-        judges=opened_judges,
-        photos=collector.photos(told("photos")),
-        referee=referee.facts.name if referee else "",
-        referee_scores=collector.scores(referee, told("photos")) if referee else None,
-        seed=protocol.seed,
-    )
-    lines: list[Line] = measurer.of_photos()
-    found: list[Collected] = []
-    for contestant in opened:
-        report_of = told(contestant.facts.name)
-        collected = Collected(
-            contestant.facts.name,
-            collector.edits(contestant, report_of),
-            collector.sweep(contestant, report_of),
-            collector.gamut(contestant, report_of),
-            collector.scores(contestant, report_of),
-        )
-        lines += measurer.of_contestant(collected)
-        found.append(collected)
+    collector = Collector(prepared, chosen, opened_judges, _referee(opened, prepared), protocol, out / "work")
+    measurer, lines, found = _measure(opened, collector, report)
     return Outcome(
         protocol=protocol,
         circumstances={
@@ -170,6 +143,44 @@ def _curves(found: Sequence[Collected], measurer: Measurer, judges: Sequence[Cla
         "gamut_codes": {name: places for name, places in codes.items() if places.size},
         "fed_curves": fed_curves,
     }
+
+
+def _referee(contestants: Sequence[Contestant], prepared: PreparedSet) -> Contestant | None:
+    """Return the first contestant that has a critic."""
+    probe = np.zeros((1, prepared.channels, prepared.size, prepared.size), np.float32)
+    return next((contestant for contestant in contestants if contestant.realness(probe) is not None), None)
+
+
+def _measure(
+    contestants: Sequence[Contestant], collector: Collector, report: Report
+) -> tuple[Measurer, list[Line], list[Collected]]:
+    """Let the judges see everything, and measure what they saw."""
+
+    def told(name: str) -> Callable[[int, int, str], None]:
+        return lambda done, total, part: report(name, part, done, total)
+
+    referee = collector.referee
+    measurer = Measurer(
+        chosen=collector.chosen,
+        judges=collector.judges,
+        photos=collector.photos(told("photos")),
+        referee=referee.facts.name if referee else "",
+        referee_scores=collector.scores(referee, told("photos")) if referee else None,
+        seed=collector.protocol.seed,
+    )
+    lines, found = measurer.of_photos(), []
+    for contestant in contestants:
+        report_of = told(contestant.facts.name)
+        collected = Collected(
+            contestant.facts.name,
+            collector.edits(contestant, report_of),
+            collector.sweep(contestant, report_of),
+            collector.gamut(contestant, report_of),
+            collector.scores(contestant, report_of),
+        )
+        lines += measurer.of_contestant(collected)
+        found.append(collected)
+    return measurer, lines, found
 
 
 def _counts(chosen: Chosen) -> dict[str, int]:

@@ -118,7 +118,7 @@ class Bomb:
 
 def test_a_file_that_holds_code_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Bomb(tmp_path / "ran")}, tmp_path / "bomb.pth")
-    with pytest.raises(WeightsError, match="wants code to be run") as refused:
+    with pytest.raises(WeightsError, match="wants code to be run"):
         start_from(build("resnet18", 3), tmp_path / "bomb.pth")
     assert not (tmp_path / "ran").exists()
     torch.load(tmp_path / "bomb.pth", weights_only=False)  # the bomb is a real one

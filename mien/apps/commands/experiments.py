@@ -36,9 +36,9 @@ def experiment(
     device: options.ExperimentDevice = None,
     dry_run: options.PlanOnly = False,
 ) -> None:
-    """Do a whole study: prepare the sets, train judges and generators, measure all, write one report.
+    """Do a whole study.
 
-    `seed1` is Surani's of 2024: Aff-Wild2, and its combination with AffectNet, by two detectors, at two sizes, beside
+    Sets are prepared, judges and generators trained, all is measured, one report written. `seed1` is Surani's of 2024: Aff-Wild2, and its combination with AffectNet, by two detectors, at two sizes, beside
     GANmut as it was. `open` is the same with sets that anybody can have, FER2013 and faces in the wild. Every step is a
     `mien` command; --dry-run prints them with the time that each will take. The same command goes on where it stopped.
 

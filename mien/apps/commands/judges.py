@@ -18,9 +18,9 @@ def train_judge(
     init: options.JudgeInit = None,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Train a judge: a classifier that names the expression of a face, and so measures generators.
+    """Train a judge, a classifier of expressions.
 
-    A judge learns from photos alone, never from edits. The run folder fills with losses and checkpoints; the same command
+    It names the expression of a face, and so measures generators. A judge learns from photos alone, never from edits. The run folder fills with losses and checkpoints; the same command
     resumes what was interrupted. In the end the judge is measured on the validation split: report.json, confusion.png and
     calibration.png in the run folder. For a run that is finished, only that is done.
 

@@ -24,9 +24,9 @@ def bench(
     requests: options.RequestsOut = None,
     device: options.BenchDevice = "cpu",
 ) -> None:
-    """Compare models on held-out faces, in numbers that can be trusted.
+    """Compare models on held-out faces.
 
-    Every model edits the same faces of the validation split to every expression; judges, trained on photos alone, say what
+    In numbers that can be trusted: every model edits the same faces of the validation split to every expression; judges, trained on photos alone, say what
     they see. REPORT gets report.html, which explains each number and can be sent to anyone, results.jsonl, tables as
     Markdown and LaTeX, and the figures. The same command goes on where it was interrupted. A model is what `mien edit
     --model` takes, or `identity`, `oracle`, `untrained:MODEL`, and `folder:DIR` for pictures of another program, which
@@ -39,7 +39,7 @@ def bench(
     from mien.benchmark.protocol import Protocol
     from mien.errors import ConfigError
     from mien.methods.base import config_from_mapping
-    from mien.shipped import DEFAULT, shipped_judges
+    from mien.shipped import shipped_judges
 
     protocol = config_from_mapping(Protocol, given.settings(setting or [], "--set"))
     if requests is not None:
@@ -49,12 +49,7 @@ def bench(
         raise ConfigError("`--out` is missing", hint="name the report's folder, for example `--out reports/mine`")
     named = [*(models or []), *(checkpoint or [])]
     if baselines:
-        from mien.benchmark.contestants import split_title
-
-        models_only = (split_title(name)[1] for name in named)
-        trained = [name for name in models_only if ":" not in name and name not in ("identity", "oracle")]
-        wanted = [f"untrained:{(trained or [DEFAULT])[0]}", "identity", "oracle"]
-        named += [name for name in wanted if name not in named]
+        named = _with_baselines(named)
     judges = list(judge or shipped_judges())
     from mien.apps.progress import ProgressBar, Rate
     from mien.benchmark import benchmark
@@ -75,6 +70,17 @@ def bench(
     written = write_report(outcome, out, pictures=pictures)
     say(f"numbers: {len(outcome.lines)}, contestants: {len(outcome.contestants)}, judges: {len(outcome.judges)}")
     print(written)
+
+
+def _with_baselines(named: list[str]) -> list[str]:
+    """Add the references, the untrained one of the first model that is named or of the one that ships."""
+    from mien.benchmark.contestants import split_title
+    from mien.shipped import DEFAULT
+
+    models = (split_title(name)[1] for name in named)
+    trained = [name for name in models if ":" not in name and name not in ("identity", "oracle")]
+    wanted = [f"untrained:{(trained or [DEFAULT])[0]}", "identity", "oracle"]
+    return [*named, *(name for name in wanted if name not in named)]
 
 
 def _write_requests(folder: Path, data: Path, protocol: Any) -> None:
