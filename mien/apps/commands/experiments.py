@@ -36,11 +36,12 @@ def experiment(
     device: options.ExperimentDevice = None,
     dry_run: options.PlanOnly = False,
 ) -> None:
-    """Do a whole study.
+    """Do a whole study, from datasets to one report.
 
-    Sets are prepared, judges and generators trained, all is measured, one report written. `seed1` is Surani's of 2024: Aff-Wild2, and its combination with AffectNet, by two detectors, at two sizes, beside
-    GANmut as it was. `open` is the same with sets that anybody can have, FER2013 and faces in the wild. Every step is a
-    `mien` command; --dry-run prints them with the time that each will take. The same command goes on where it stopped.
+    Sets are prepared, judges and generators trained, all is measured. `seed1` is Surani's of 2024: Aff-Wild2, and its
+    combination with AffectNet, by two detectors, at two sizes, beside GANmut as it was. `open` is the same with sets that
+    anybody can have, FER2013 and faces in the wild. Every step is a `mien` command; --dry-run prints them with the time
+    that each will take. The same command goes on where it stopped.
 
     Example: mien experiment open --fer2013 fer2013 --faces-wild faces-wild --out studies/open --dry-run
 

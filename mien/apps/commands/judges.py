@@ -20,9 +20,10 @@ def train_judge(
 ) -> None:
     """Train a judge, a classifier of expressions.
 
-    It names the expression of a face, and so measures generators. A judge learns from photos alone, never from edits. The run folder fills with losses and checkpoints; the same command
-    resumes what was interrupted. In the end the judge is measured on the validation split: report.json, confusion.png and
-    calibration.png in the run folder. For a run that is finished, only that is done.
+    It names the expression of a face, and so measures generators. It learns from photos alone, never from edits. The run
+    folder fills with losses and checkpoints; the same command resumes what was interrupted. In the end the judge is
+    measured on the validation split: report.json, confusion.png and calibration.png in the run folder. For a run that is
+    finished, only that is done.
 
     Example: mien train-judge resnet18-small --data data/fer2013 --out runs/judge
 

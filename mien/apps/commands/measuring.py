@@ -26,7 +26,7 @@ def bench(
 ) -> None:
     """Compare models on held-out faces.
 
-    In numbers that can be trusted: every model edits the same faces of the validation split to every expression; judges, trained on photos alone, say what
+    Every model edits the same faces of the validation split to every expression; judges, trained on photos alone, say what
     they see. REPORT gets report.html, which explains each number and can be sent to anyone, results.jsonl, tables as
     Markdown and LaTeX, and the figures. The same command goes on where it was interrupted. A model is what `mien edit
     --model` takes, or `identity`, `oracle`, `untrained:MODEL`, and `folder:DIR` for pictures of another program, which

@@ -87,7 +87,7 @@ def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]
 
 
 def presets() -> None:
-    """List what can be trained, and the number that each promises; judges, for `mien train-judge`, last."""
+    """List what can be trained, and what each promises."""
     from mien.classifiers.settings import PRESETS as JUDGES
     from mien.presets import PRESETS
 
