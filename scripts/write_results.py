@@ -98,16 +98,17 @@ def beyond() -> str:
     """Return what F1 does not see, in a sentence."""
     main = report(NAME)
     first = judges_of(main)[0]
+    faces = main[0].circumstances["protocol"]["faces"]
 
     def of(measure: str, judge: str | None = None) -> str:
         return value(main, NAME, judge, measure)
 
     return (
-        f"Of the same edits: the own original is the most alike of all in {of('identity-rank1')} of cases (features, "
+        f"Of the same edits: the own original is the most alike of all in {of(f'identity-rank1-n{faces}')} of cases (features, "
         f"docs/metrics.md),\nthe background changes by {of('background-change')} grey levels of 255, intensity and the "
         f"judge's probability have rank correlation\n{of('intensity-rank-correlation', first)}, smoothness is "
-        f"{of('smoothness-per-face', first)}, coverage of people's mixed expressions {of('gamut-coverage', first)} "
-        f"(photos of others: {value(main, 'oracle', first, 'gamut-coverage')})."
+        f"{of('smoothness-per-face', first)}, the mean distance of people's mixed expressions from the disc "
+        f"{of('gamut-distance', first)} (from photos of others: {value(main, 'oracle', first, 'gamut-distance')})."
     )
 
 

@@ -164,7 +164,8 @@ _MEASURES = (
         "coverage", r"gamut-coverage", "gamut coverage",
         "The share of real faces whose mixture of expressions, as people vote, lies near what the judge sees somewhere "
         "on the disc.",
-        "A judge that wavers over broken pictures sees mixtures everywhere.",
+        "A judge that wavers over broken pictures sees mixtures everywhere; and it jumps with the choice of the faces that "
+        "walk, which its interval does not hold.",
     ),
     Measure(
         "gamut-distance", r"gamut-distance", "gamut distance",

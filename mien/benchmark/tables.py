@@ -25,7 +25,7 @@ BASELINES = ("identity", "untrained", "oracle")
 #: The measures of the overview.
 MAIN = (
     "f1", "fed", "conditional-fed", "smoothness-per-face", "rank-correlation", "referee-auc", "identity",
-    "background", "coverage",
+    "background", "gamut-distance",
 )  # fmt: skip
 
 _REAL_NAME = "photos"

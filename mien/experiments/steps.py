@@ -19,6 +19,7 @@ from mien.errors import MienError
 from mien.methods.base import config_from_mapping
 from mien.presets import configure, find_preset
 from mien.runs import Run
+from mien.shipped import WEIGHTS, shipped_judges
 from mien.stepping import TrainConfig
 
 
@@ -261,9 +262,9 @@ class Bench:
             protocol = lines[0]["protocol"] if lines else {}
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        runs = {title: _weights_of(Path(source)) for title, source in self.models}
+        runs = {title: _weights_of(source) for title, source in self.models}
         same_models = all(title in measured and sha256 in (None, measured[title]) for title, sha256 in runs.items())
-        wanted = {_weights_of(Path(judge)) for judge in self.judges}
+        wanted = {_weights_of(judge) for judge in self.judges}
         same_judges = len(found_judges) == len(self.judges) and wanted - {None} <= found_judges
         same_protocol = protocol == json.loads(json.dumps(self.protocol().to_json()))
         return same_data and same_models and same_judges and same_protocol
@@ -300,8 +301,9 @@ def _learns_from(run: Run, data: Path) -> bool:
     return run.configuration.get("data", {}).get("hash") == (read_manifest(data) or {}).get("hash")
 
 
-def _weights_of(path: Path) -> str | None:
-    """Return the hash of a run's newest checkpoint, or of a file's weights; None where neither is there."""
+def _weights_of(source: str) -> str | None:
+    """Return the hash of a run's newest checkpoint, of a file's weights, or of a judge that ships; None without any."""
+    path = WEIGHTS / f"{source}.safetensors" if source in shipped_judges() else Path(source)
     if path.is_dir():
         found = sorted((path / "checkpoints").glob("step-*.json"))
     else:

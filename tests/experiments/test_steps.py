@@ -16,6 +16,7 @@ from mien.experiments.steps import Bench, Combine, Prepare, Source, Train, Train
 from mien.prepared import PreparedSet, prepare
 from mien.presets import configure, find_preset
 from mien.runs import Run
+from mien.shipped import WEIGHTS, shipped_judges
 
 DRAWN = {"count": 14, "size": 16}
 
@@ -122,6 +123,20 @@ def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> N
     assert not is_done_with(lines[0]) and not is_done_with()
     for change in ({"model_sha256": "x"}, {"judge_sha256": "x"}, {"data_hash": "x"}, {"protocol": {}}):
         assert not is_done_with(lines[0] | change, *lines[1:]), change
+
+
+def test_a_report_by_other_judges_than_those_that_ship_is_not_done(tmp_path: Path) -> None:
+    (shipped, *_) = shipped_judges()
+    sha256 = json.loads((WEIGHTS / f"{shipped}.json").read_text())["sha256"]
+    data = prepare_drawn(tmp_path / "set")
+    step = Bench((("A", "official-ganmut:G.ckpt"),), data.path, (shipped,), tmp_path / "report")
+    step.out.mkdir()
+    (step.out / "report.html").touch()
+    protocol = json.loads(json.dumps(Protocol().to_json()))
+    line = {"contestant": "A", "model_sha256": "x", "data_hash": data.hash, "protocol": protocol}
+    for judge, done in ((sha256, True), ("another", False)):
+        (step.out / "results.jsonl").write_text(json.dumps(line | {"judge_sha256": judge}) + "\n")
+        assert step.finished() is done
 
 
 # --- what steps need of the rest of the package ------------------------------------------------------------------
