@@ -87,11 +87,10 @@ def scores() -> str:
 
 def judges() -> str:
     """Return what the judges are worth, in a sentence."""
-    parts = []
-    for name in judges_of(report(NAME)):
-        facts = json.loads((ROOT / "mien" / "weights" / f"{name}.json").read_text(encoding="utf-8"))["measured"]
-        parts.append(f"`{name}` names {facts['judge-accuracy']:.0%} of {facts['n']} such faces")
-    return " and ".join(parts)
+    names = judges_of(report(NAME))
+    facts = [json.loads((ROOT / "mien" / "weights" / f"{n}.json").read_text(encoding="utf-8"))["measured"] for n in names]
+    shares = " and ".join(f"{each['judge-accuracy']:.0%}" for each in facts)
+    return f"{' and '.join(f'`{n}`' for n in names)} name {shares} of {facts[0]['n']} such faces"
 
 
 def beyond() -> str:
@@ -104,9 +103,9 @@ def beyond() -> str:
         return value(main, NAME, judge, measure)
 
     return (
-        f"Of the same edits: the own original is the most alike of all in {of(f'identity-rank1-n{faces}')} of cases (features, "
-        f"docs/metrics.md),\nthe background changes by {of('background-change')} grey levels of 255, intensity and the "
-        f"judge's probability have rank correlation\n{of('intensity-rank-correlation', first)}, smoothness is "
+        f"Of the same edits: the own original is the most alike of all in {of(f'identity-rank1-n{faces}')} of cases "
+        f"(features, docs/metrics.md),\nthe background changes by {of('background-change')} grey levels of 255, intensity "
+        f"and the judge's probability have rank correlation\n{of('intensity-rank-correlation', first)}, smoothness is "
         f"{of('smoothness-per-face', first)}, the mean distance of people's mixed expressions from the disc "
         f"{of('gamut-distance', first)} (from photos of others: {value(main, 'oracle', first, 'gamut-distance')})."
     )
@@ -136,8 +135,8 @@ def results() -> str:
             "minutes. Validation faces of FER2013",
             "of which no copy is among the training faces (`mien combine --without-leaks`) were edited at intensity "
             f"{protocol['intensity']:g} and",
-            f"shown to two judges that were trained without any generator: {judges()} as the majority",
-            "of FER+'s annotators does.",
+            "shown to two judges that were trained without any generator:",
+            f"{judges()} as the majority of FER+'s annotators does.",
             "",
             scores(),
             "",
