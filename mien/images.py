@@ -279,7 +279,9 @@ def fit_images(images: torch.Tensor, size: int, channels: int) -> torch.Tensor:
         images = (images * weights[:, None, None]).sum(1, keepdim=True)
     images = images.expand(-1, channels, -1, -1)
     if images.shape[-2:] != (size, size):
-        images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+        images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
+            -1, 1
+        )
     return images.contiguous()
 
 

@@ -145,7 +145,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "ganmut-fer2013-cpu-polish": Preset(
         summary="its third part, with --init MODEL: light must be soft and on both sides; the weights that ship",
-        promise="macro-F1 0.67 and 0.75 by two judges, 500 edited neutral faces (photos: 0.67, 0.69): fewer blotches to the eye",
+        promise="macro-F1 0.67 and 0.75 by two judges, 500 edited neutral faces (photos: 0.67, 0.69); fewer blotches",
         method="ganmut",
         method_settings={
             **_CPU, "lambda_cls": 0.3, "lambda_rho": 0.6, "lambda_mask": 4.0, "lambda_edges": 3.0, "lambda_lopsided": 12.0,

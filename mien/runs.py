@@ -99,7 +99,9 @@ class Run:
         file = path / "config.json"
         if file.exists():
             found = Run.read(path).configuration
-            if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
+            if isinstance(
+                found.get("data"), dict
+            ):  # its hash decides; what older versions did not note follows from it
                 found["data"] = wanted.get("data", {}) | found["data"]
             for section, settings in (defaults or {}).items():
                 if isinstance(found.get(section), dict):

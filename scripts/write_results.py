@@ -88,7 +88,9 @@ def scores() -> str:
 def judges() -> str:
     """Return what the judges are worth, in a sentence."""
     names = judges_of(report(NAME))
-    facts = [json.loads((ROOT / "mien" / "weights" / f"{n}.json").read_text(encoding="utf-8"))["measured"] for n in names]
+    facts = [
+        json.loads((ROOT / "mien" / "weights" / f"{n}.json").read_text(encoding="utf-8"))["measured"] for n in names
+    ]
     shares = " and ".join(f"{each['judge-accuracy']:.0%}" for each in facts)
     return f"{' and '.join(f'`{n}`' for n in names)} name {shares} of {facts[0]['n']} such faces"
 
