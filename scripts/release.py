@@ -36,6 +36,9 @@ LIMITS = [
     "A broad smile that is taken away stays a slight smile.",
     "Trained on small grey web images that crowds labelled, unbalanced in age, origin and quality.",
 ]
+#: What a card tells of a report, which has more.
+TOLD = ("expression-f1", "conditional-fed", "smoothness-per-face", "intensity-rank-correlation", "identity-similarity",
+        "background-change", "gamut-distance")  # fmt: skip
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results.jsonl"
 
 
@@ -116,22 +119,32 @@ def add_metrics(name: str, reports: list[Path]) -> Path:
     mine = {tuple(line.get(k) for k in kept): line for line in lines if line.get("model_sha256") == digest}
     found = [line for line in mine.values() if line["name"] != "expression-f1"]  # of the judge before the benchmark
     for report in reports:
-        found += [of_report(result) for result in read_results(report / "results.jsonl") if is_overall(result, digest)]
+        results = read_results(report / "results.jsonl")
+        found += [of_report(result, results) for result in results if is_told(result, digest)]
     description["metrics"] = found
     write_text(path, json.dumps(description, indent=2) + "\n")
     return path
 
 
-def is_overall(result: Result, digest: str) -> bool:
-    """Say whether a number of a report is one of these weights, over all expressions, and defined."""
+def is_told(result: Result, digest: str) -> bool:
+    """Say whether a card tells a number of a report: a main one of these weights, over all expressions, and defined."""
     measurement = result.line.measurement
     mine = result.circumstances["model_sha256"] == digest
-    return mine and measurement.expression is None and measurement.value is not None
+    main = measurement.measure.startswith(TOLD)
+    return mine and main and measurement.expression is None and measurement.value is not None
 
 
-def of_report(result: Result) -> dict[str, Any]:
+def of_report(result: Result, results: list[Result]) -> dict[str, Any]:
     """Return a number of a report as the description of weights holds it."""
     facts, measurement = result.circumstances, result.line.measurement
+    per_class = {
+        other.line.measurement.expression: round(other.line.measurement.value, 3)
+        for other in results
+        if (other.line.contestant, other.line.judge) == (result.line.contestant, result.line.judge)
+        and other.line.measurement.measure == measurement.measure == "expression-f1"
+        and other.line.measurement.expression is not None
+        and other.line.measurement.value is not None
+    }
     protocol = facts["protocol"]
     return {
         "name": measurement.measure,
@@ -142,6 +155,7 @@ def of_report(result: Result) -> dict[str, Any]:
         "faces": protocol["origin"],
         "intensity": protocol["intensity"],
         "start": protocol["start"],
+        **({"per_class": per_class} if per_class else {}),
         **{key: facts[key] for key in ("seed", "dataset", "data_hash", "judge_sha256", "model_sha256")},
         **{key: facts[key] for key in ("machine", "commit", "date")},
     }
