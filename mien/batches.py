@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
+from mien.images import fit_images
 from mien.methods.base import WHOLE, Batch, Part, to_device
 from mien.prepared import PreparedSet
 
@@ -210,11 +211,4 @@ class Batches:
 
     def fit(self, raw: Tensor) -> Tensor:
         """Turn uint8 (N, C, H, W) images into floats in [-1, 1] of the wanted size and channels."""
-        images = raw.float() / 127.5 - 1
-        if images.shape[1] == 3 and self.image_channels == 1:
-            images = (images * self._luma).sum(1, keepdim=True)
-        images = images.expand(-1, self.image_channels, -1, -1)
-        if images.shape[-1] != self.image_size:
-            side = (self.image_size, self.image_size)
-            images = F.interpolate(images, size=side, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
-        return images.contiguous()
+        return fit_images(raw.float() / 127.5 - 1, self.image_size, self.image_channels, self._luma)

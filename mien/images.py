@@ -266,17 +266,19 @@ def to_uint8(images: torch.Tensor) -> np.ndarray:
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def fit_images(images: torch.Tensor, size: int, channels: int) -> torch.Tensor:
+def fit_images(images: torch.Tensor, size: int, channels: int, weights: torch.Tensor | None = None) -> torch.Tensor:
     """Bring images, float (n, c, h, w) in [-1, 1], to a side and to 1 (grey: the luma) or 3 channels (RGB).
 
-    Bicubic with antialiasing; the range is kept.
+    Bicubic with antialiasing; the range is kept. `weights` are those of the luma, (3, 1, 1), where they lie on the device
+    already: to bring them there makes the host wait.
     """
     import torch
     import torch.nn.functional as F
 
     if images.shape[1] == 3 and channels == 1:
-        weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)
-        images = (images * weights[:, None, None]).sum(1, keepdim=True)
+        if weights is None:
+            weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)[:, None, None]
+        images = (images * weights).sum(1, keepdim=True)
     images = images.expand(-1, channels, -1, -1)
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(

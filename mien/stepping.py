@@ -123,8 +123,7 @@ class Trainer:
         if self.average:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.tensors.items()}
         for name, parameter, optimizer in self._optimized():
-            for key, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
+            tensors |= moments(optimizer, name, parameter)
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -134,12 +133,7 @@ class Trainer:
             for name, tensor in under("average.", tensors).items():
                 self.average.tensors[name].copy_(tensor)
         for name, parameter, optimizer in self._optimized():
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                if (saved := tensors.get(f"adam.{key}.{name}")) is not None:
-                    on_device = key != "step" or parameter.device.type == "cuda"
-                    layout = parameter if key != "step" else saved
-                    value = torch.empty_like(layout, device=parameter.device if on_device else "cpu").copy_(saved)
-                    optimizer.state[parameter][key] = value
+            load_moments(optimizer, name, parameter, tensors)
 
     def _optimized(self) -> Iterator[tuple[str, torch.nn.Parameter, torch.optim.Optimizer]]:
         names = {id(parameter): name for name, parameter in self.method.named_parameters()}
@@ -152,6 +146,24 @@ class Trainer:
         """Give the method as it is shipped: with the average, where there is one."""
         with self.average.applied() if self.average else contextlib.nullcontext():
             yield self.method
+
+
+def moments(optimizer: torch.optim.Optimizer, name: str, parameter: torch.nn.Parameter) -> dict[str, Tensor]:
+    """Return what Adam, or AdamW, remembers of a parameter, under flat names."""
+    remembered = optimizer.state.get(parameter, {})
+    return {f"adam.{key}.{name}": torch.as_tensor(value) for key, value in remembered.items()}
+
+
+def load_moments(
+    optimizer: torch.optim.Optimizer, name: str, parameter: torch.nn.Parameter, tensors: Mapping[str, Tensor]
+) -> None:
+    """Take back what `moments` returned: in the parameter's layout, since a sum depends on its order."""
+    for key in ("step", "exp_avg", "exp_avg_sq"):
+        if (saved := tensors.get(f"adam.{key}.{name}")) is not None:
+            on_device = key != "step" or parameter.device.type == "cuda"
+            layout = parameter if key != "step" else saved
+            value = torch.empty_like(layout, device=parameter.device if on_device else "cpu").copy_(saved)
+            optimizer.state[parameter][key] = value
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mien.classifiers.networks import ExpressionNetwork
@@ -23,6 +22,7 @@ from mien.classifiers.published import from_published, to_published
 from mien.classifiers.settings import ClassifierConfig
 from mien.classifiers.training import network_tensors
 from mien.errors import ImageError, MienError, RunError, WeightsError
+from mien.images import fit_images
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
@@ -95,13 +95,7 @@ class Classifier:
 
     def _fit(self, images: np.ndarray) -> Tensor:
         part = torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(self.device)
-        channels, size = self.config.image_channels, self.config.image_size
-        if part.shape[1] == 3 and channels == 1:
-            weights = torch.tensor([0.299, 0.587, 0.114], device=part.device)
-            part = (part * weights[:, None, None]).sum(1, keepdim=True)
-        part = part.expand(-1, channels, -1, -1)
-        if part.shape[-2:] != (size, size):
-            part = F.interpolate(part, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+        part = fit_images(part, self.config.image_size, self.config.image_channels)
         return part.clamp(-1, 1).contiguous(memory_format=torch.channels_last)
 
 

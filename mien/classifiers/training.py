@@ -27,6 +27,7 @@ from mien.methods.base import Batch
 from mien.prepared import PreparedSet
 from mien.processes import make_fabric
 from mien.runs import Run, describe_machine
+from mien.stepping import load_moments, moments
 
 FORMAT = 1
 
@@ -185,19 +186,13 @@ class _Training:
     def _state(self) -> dict[str, Tensor]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = torch.as_tensor(value)
+            tensors |= moments(self.optimizer, name, parameter)
         return tensors
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
         self.network.load_state_dict(dict(network_tensors(tensors)))
         for name, parameter in self.network.named_parameters():
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                if (saved := tensors.get(f"adam.{key}.{name}")) is not None:
-                    on_device = key != "step" or parameter.device.type == "cuda"
-                    layout = parameter if key != "step" else saved  # a sum depends on the order of what it adds
-                    value = torch.empty_like(layout, device=parameter.device if on_device else "cpu").copy_(saved)
-                    self.optimizer.state[parameter][key] = value
+            load_moments(self.optimizer, name, parameter, tensors)
 
 
 def _check_finite(done: int, broken: list[str]) -> None:
