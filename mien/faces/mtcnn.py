@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.faces.cascade import ONET_SIZE, RNET_SIZE, Candidates, Cascade, checked_weights
+from mien.faces.integral import Integral, between, edges, touched
 
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "mtcnn.safetensors"
 
@@ -40,11 +41,19 @@ class _PNet(nn.Module):
         self.conv3, self.prelu3 = nn.Conv2d(16, 32, 3), nn.PReLU(32)
         self.box, self.face = nn.Conv2d(32, 4, 1), nn.Conv2d(32, 2, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (batch, h, w) probabilities and (batch, 4, h, w) corrections of the boxes, in windows."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, 32, h, w): what the network sees in each window."""
         x = _pool(self.prelu1(self.conv1(x)))
-        x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
-        return self.face(x).softmax(dim=1)[:, 1], self.box(x)
+        return self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
+
+    def probability(self, seen: Tensor) -> Tensor:
+        """Return (batch, h, w): how probably each window is a face, the softmax of two classes."""
+        weight, bias = (part[1:] - part[:1] for part in (self.face.weight, cast(Tensor, self.face.bias)))
+        return functional.conv2d(seen, weight, bias)[:, 0].sigmoid()
+
+    def corrections(self, windows: Tensor) -> Tensor:
+        """Return (count, 4), in windows, of what is seen in some of them, (count, 32)."""
+        return functional.linear(windows, self.box.weight[:, :, 0, 0], self.box.bias)
 
 
 class _RNet(nn.Module):
@@ -115,24 +124,26 @@ class MTCNN(Cascade):
         self.device = torch.device(device)
         at_once = _PIXELS_AT_ONCE.get(self.device.type, _PIXELS_AT_ONCE["else"])
         super().__init__(threshold, thresholds, minimum_size, scale_factor, longest_side, at_once)
-        networks = nn.ModuleDict({"pnet": _PNet(), "rnet": _RNet(), "onet": _ONet()})
+        self._pnet, self._rnet, self._onet = _PNet(), _RNet(), _ONet()
+        networks = nn.ModuleDict({"pnet": self._pnet, "rnet": self._rnet, "onet": self._onet})
         networks.load_state_dict(load(checked_weights(_WEIGHTS)))
         networks.requires_grad_(False).eval().to(self.device)
-        self._pnet, self._rnet, self._onet = networks["pnet"], networks["rnet"], networks["onet"]
 
-    def _views(self, stack: np.ndarray) -> _Integral:
-        return _Integral(stack, self.device)
+    def _views(self, stack: np.ndarray) -> _HostViews | _DeviceViews:
+        return _DeviceViews(stack, self.device) if self.device.type == "cuda" else _HostViews(stack, self.device)
 
     @torch.inference_mode()
-    def _candidates(self, views: _Integral, size: tuple[int, int]) -> Candidates:
-        probability, correction = self._pnet(views.shrunk(size))
-        owner, row, column = (part.cpu().numpy() for part in (probability > self.thresholds[0]).nonzero().T)
-        score = probability[owner, row, column].cpu().numpy()
-        return Candidates(owner, row, column, score, correction[owner, :, row, column].cpu().numpy())
+    def _candidates(self, views: _HostViews | _DeviceViews, size: tuple[int, int]) -> Candidates:
+        seen = self._pnet(views.shrink(size))
+        probability = self._pnet.probability(seen)
+        owner, row, column = places = (probability > self.thresholds[0]).nonzero().T
+        correction = self._pnet.corrections(seen[owner, :, row, column])  # of few windows among many
+        score = probability[owner, row, column]
+        return Candidates(*(part.cpu().numpy() for part in (*places, score, correction)))
 
     @torch.inference_mode()
     def _judge(
-        self, network: str, views: _Integral, owners: np.ndarray, boxes: np.ndarray
+        self, network: str, views: _HostViews | _DeviceViews, owners: np.ndarray, boxes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         run, size = (self._rnet, RNET_SIZE) if network == "rnet" else (self._onet, ONET_SIZE)
         score, value = run(views.cut(owners, boxes, size))
@@ -151,84 +162,61 @@ class MTCNN(Cascade):
             torch.set_num_threads(threads)  # some of PyTorch's libraries have one setting for all threads
 
 
-class _Integral:
-    """Means over rectangles of a stack of images: sums from the corner, so that each mean costs four look-ups.
-
-    They make the pyramid's smaller images, and cut candidates of any size, all at once. Whole numbers, so that
-    differences of large sums are exact; what lies outside the image counts as black, as in the authors' code.
-    """
+class _HostViews:
+    """A stack of images on the processor, whose smaller copies and crops go to any device."""
 
     def __init__(self, stack: np.ndarray, device: torch.device) -> None:
-        """Sum up uint8 (batch, height, width, 3)."""
-        # Apple's GPUs have no float64, which `cut` needs.
-        home = torch.device("cpu") if device.type == "mps" else device
-        self._device = device
-        self.height, self.width = stack.shape[1:3]
-        small = self.height * self.width * 255 < 2**31
-        if home.type == "cpu":
-            self._sums = torch.from_numpy(_summed(stack, np.int32 if small else np.int64))
-        else:
-            enough = torch.int32 if small else torch.int64
-            sums = torch.from_numpy(stack).to(home).cumsum(dim=2, dtype=enough).cumsum(dim=1, dtype=enough)
-            self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0))
-        self._stride = (self.height + 1) * (self.width + 1)
+        """Take uint8 (count, height, width, 3)."""
+        self._integral, self._device = Integral(stack), device
+        self.height, self.width = self._integral.height, self._integral.width
 
-    def shrunk(self, size: tuple[int, int]) -> Tensor:
-        """Return the images at another size (height, width), normalised float32 (batch, 3, height, width).
+    def shrink(self, size: tuple[int, int]) -> Tensor:
+        """Return all images at another (height, width), normalised float32 (count, 3, height, width)."""
+        return torch.from_numpy(self._integral.shrink(size)).to(self._device).permute(0, 3, 1, 2)
 
-        A pixel is the mean over the whole pixels that its area touches, as `area` interpolation has it.
-        """
-        top, bottom = self._bins(self.height, size[0])
-        left, right = self._bins(self.width, size[1])
+    def cut(self, owners: np.ndarray, boxes: np.ndarray, size: int) -> Tensor:
+        """Return the contents of boxes, normalised float32 (count, 3, size, size)."""
+        return torch.from_numpy(self._integral.cut(owners, boxes, size)).to(self._device).permute(0, 3, 1, 2)
+
+
+class _DeviceViews:
+    """The same on a GPU, sums included (`mien.faces.integral` has the protocol)."""
+
+    def __init__(self, stack: np.ndarray, device: torch.device) -> None:
+        """Take uint8 (count, height, width, 3)."""
+        self._device, (self.height, self.width) = device, stack.shape[1:3]
+        enough = torch.int32 if self.height * self.width * 255 < 2**31 else torch.int64
+        sums = torch.from_numpy(stack).to(device).cumsum(dim=2, dtype=enough).cumsum(dim=1, dtype=enough)
+        self._sums = functional.pad(sums, (0, 0, 1, 0, 1, 0))
+
+    def shrink(self, size: tuple[int, int]) -> Tensor:
+        """Return all images at another (height, width), normalised float32 (count, 3, height, width)."""
+        top, bottom = (torch.from_numpy(part).to(self._device) for part in touched(self.height, size[0]))
+        left, right = (torch.from_numpy(part).to(self._device) for part in touched(self.width, size[1]))
         rows = self._sums.index_select(1, bottom) - self._sums.index_select(1, top)
         cells = rows.index_select(2, right) - rows.index_select(2, left)
         means = cells.float() / ((bottom - top)[:, None] * (right - left))[..., None]
-        return _normalise(means.permute(0, 3, 1, 2).to(self._device))
-
-    def _bins(self, length: int, count: int) -> tuple[Tensor, Tensor]:
-        """Return where each of `count` parts of a length begins and ends, rounded outwards."""
-        steps = torch.arange(count + 1, device=self._sums.device) * length
-        return steps[:-1] // count, (steps[1:] + count - 1) // count
+        return _normalise(means.permute(0, 3, 1, 2))
 
     def cut(self, owners: np.ndarray, boxes: np.ndarray, size: int) -> Tensor:
-        """Return boxes (count, 4) of the images `owners`, normalised float32 (count, 3, size, size).
-
-        A pixel is the mean over its area: linear interpolation between sums is exact for fractional edges.
-        """
-        steps = np.linspace(0.0, 1.0, size + 1)
-        x = boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps
-        y = boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps
-        x0, x_share = self._corners(x, self.width)
-        y0, y_share = self._corners(y, self.height)
-        base = torch.from_numpy(owners * self._stride).to(self._sums.device)[:, None, None]
-        corner = base + y0[:, :, None] * (self.width + 1) + x0[:, None, :]
+        """Return the contents of boxes, normalised float32 (count, 3, size, size)."""
+        x, y = edges(boxes, size)
+        (column, x_share), (row, y_share) = (
+            tuple(torch.from_numpy(part).to(self._device) for part in between(positions, length))
+            for positions, length in ((x, self.width), (y, self.height))
+        )
+        row_length = self.width + 1
+        base = torch.from_numpy(owners * ((self.height + 1) * row_length)).to(self._device)[:, None, None]
+        corner = base + row[:, :, None] * row_length + column[:, None, :]
         x_share, y_share = x_share[:, None, :, None], y_share[:, :, None, None]
         flat = self._sums.reshape(-1, self._sums.shape[-1])
-        below = corner + self.width + 1
+        below = corner + row_length
         above = flat[corner].double().lerp(flat[corner + 1].double(), x_share)
         below = flat[below].double().lerp(flat[below + 1].double(), x_share)
         cells = above.lerp(below, y_share).diff(dim=1).diff(dim=2)
         area = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
         cells = cells / torch.from_numpy(area).to(cells)[:, None, None, None]
-        return _normalise(cells.permute(0, 3, 1, 2).to(self._device, torch.float32))
-
-    def _corners(self, positions: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
-        """Split positions, clamped to the image, into an index with a right neighbour and the share of the latter."""
-        positions = positions.clip(0, length)
-        index = np.minimum(positions.astype(np.int64), length - 1)
-        device = self._sums.device
-        return torch.from_numpy(index).to(device), torch.from_numpy(positions - index).to(device)
-
-
-def _summed(stack: np.ndarray, kind: type[np.signedinteger]) -> np.ndarray:
-    """Return sums from the corner, (batch, height + 1, width + 1, 3): on a processor two to four times as fast as torch."""
-    batch, height, width, channels = stack.shape
-    sums = np.zeros((batch, height + 1, width + 1, channels), kind)
-    inner = sums[:, 1:, 1:]
-    np.cumsum(stack, axis=2, dtype=kind, out=inner)
-    for row in range(1, height):  # whole rows, one after another in memory; `cumsum` would go down each column
-        inner[:, row] += inner[:, row - 1]
-    return sums
+        return _normalise(cells.permute(0, 3, 1, 2).float())
 
 
 def _pool(x: Tensor) -> Tensor:

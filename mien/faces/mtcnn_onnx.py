@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.faces.cascade import ONET_SIZE, RNET_SIZE, Candidates, Cascade, checked_weights
+from mien.faces.integral import Integral
 from mien.sessions import open_session
 
 if TYPE_CHECKING:
@@ -85,63 +86,20 @@ class PortableMTCNN(Cascade):
 
 
 class _Views:
-    """A stack of images, of which any rectangle is the mean of its pixels: smaller copies, and crops of any size.
-
-    An integral image makes the mean over a rectangle four look-ups, and linear interpolation in it is exact for
-    rectangles with fractional edges. What lies outside the image counts as black, as in the authors' code.
-    """
+    """A stack of images, of which smaller copies and crops can be had."""
 
     def __init__(self, stack: np.ndarray) -> None:
         """Take uint8 (count, height, width, 3)."""
-        self.count, self.height, self.width, channels = stack.shape
-        # float64 holds every sum of a photo's levels exactly.
-        self._sums = np.zeros((self.count, self.height + 1, self.width + 1, channels))
-        inner = self._sums[:, 1:, 1:]
-        np.cumsum(stack, axis=1, dtype=np.float64, out=inner)
-        np.cumsum(inner, axis=2, out=inner)
+        self._integral = Integral(stack)
+        self.height, self.width = self._integral.height, self._integral.width
 
     def shrink(self, size: tuple[int, int]) -> np.ndarray:
-        """Return all images at another (height, width), normalised float32: each pixel the mean of those it touches."""
-        top, bottom = _touched(self.height, size[0])
-        left, right = _touched(self.width, size[1])
-        columns = self._sums[:, :, right] - self._sums[:, :, left]
-        cells = columns[:, bottom] - columns[:, top]
-        areas = (bottom - top)[:, None] * (right - left)
-        return _network_input(cells / areas[..., None])
+        """Return all images at another (height, width), normalised float32 (count, 3, height, width)."""
+        return np.ascontiguousarray(self._integral.shrink(size).transpose(0, 3, 1, 2))
 
     def cut(self, owners: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
         """Return the contents of boxes, normalised float32 (count, 3, size, size)."""
-        steps = np.linspace(0.0, 1.0, size + 1)
-        x = boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps
-        y = boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps
-        column, x_share = _between(x, self.width)
-        row, y_share = _between(y, self.height)
-        owner, row, column = owners[:, None, None], row[:, :, None], column[:, None, :]
-        x_share, y_share = x_share[:, None, :, None], y_share[:, :, None, None]
-        sums = self._sums
-        above = (1 - x_share) * sums[owner, row, column] + x_share * sums[owner, row, column + 1]
-        below = (1 - x_share) * sums[owner, row + 1, column] + x_share * sums[owner, row + 1, column + 1]
-        cells = np.diff(np.diff((1 - y_share) * above + y_share * below, axis=1), axis=2)
-        areas = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
-        return _network_input(cells / areas[:, None, None, None])
-
-
-def _touched(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first pixel, and the one after the last, that each of `count` equal parts of a length touches."""
-    part = np.arange(count)
-    return part * length // count, -(-(part + 1) * length // count)
-
-
-def _between(positions: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split positions, clamped to the image, into an index with a right neighbour and the share of the latter."""
-    positions = positions.clip(0, length)
-    index = np.minimum(positions.astype(np.int64), length - 1)
-    return index, positions - index
-
-
-def _network_input(pixels: np.ndarray) -> np.ndarray:
-    """Turn levels (n, h, w, 3) into float32 (n, 3, h, w) of about -1..1, as the networks were trained."""
-    return np.ascontiguousarray(((pixels - 127.5) / 128.0).transpose(0, 3, 1, 2), np.float32)
+        return np.ascontiguousarray(self._integral.cut(owners, boxes, size).transpose(0, 3, 1, 2))
 
 
 def _run(session: onnxruntime.InferenceSession, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

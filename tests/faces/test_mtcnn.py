@@ -18,7 +18,7 @@ from torch.nn import functional
 from mien.detection_study import overlap
 from mien.errors import ConfigError, WeightsError
 from mien.faces import mtcnn as module
-from mien.faces.mtcnn import MTCNN, _Integral, _pool
+from mien.faces.mtcnn import MTCNN, _pool
 from mien.images import resize
 
 ROOT = Path(__file__).parent.parent.parent
@@ -60,23 +60,6 @@ def test_smallest_face_is_respected(mtcnn: MTCNN, astronaut: np.ndarray) -> None
     assert mtcnn.detect([astronaut], minimum_size=200) == [[]]
 
 
-def test_the_pyramid_is_torchs_area_interpolation() -> None:
-    # What the networks saw before sums replaced it, and what the authors' code makes of whole pixels.
-    stack = np.random.default_rng(3).integers(0, 256, (2, 53, 71, 3), np.uint8)
-    pixels = torch.from_numpy(stack).permute(0, 3, 1, 2).float()
-    integral = _Integral(stack, torch.device("cpu"))
-    for size in ((53, 71), (31, 42), (12, 17), (60, 80)):
-        expected = (functional.interpolate(pixels, size, mode="area") - 127.5) / 128
-        assert torch.allclose(integral.shrunk(size), expected, atol=1e-5)
-
-
-def test_sums_of_large_white_photos_do_not_overflow() -> None:
-    integral = _Integral(np.full((1, 2901, 2903, 3), 255, np.uint8), torch.device("cpu"))  # 2**31 / 255 is 2901.97 ** 2
-    white = torch.tensor((255 - 127.5) / 128)
-    assert torch.allclose(integral.shrunk((3, 3)), white)
-    assert torch.allclose(integral.cut(np.array([0]), np.array([[2800.0, 2800.0, 2900.0, 2900.0]]), 2), white)
-
-
 @pytest.mark.parametrize("size", [(8, 12), (9, 13), (7, 6), (1, 1)])
 def test_the_maxima_of_two_by_two_are_those_of_torch(size: tuple[int, int]) -> None:
     values = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0))
@@ -87,31 +70,16 @@ def test_the_maxima_of_two_by_two_are_those_of_torch(size: tuple[int, int]) -> N
 
 def test_pnet_at_one_place_equals_pnet_on_that_window(mtcnn: MTCNN) -> None:
     image = torch.randn(1, 3, 31, 40, generator=torch.Generator().manual_seed(0))
-    probability, box = mtcnn._pnet(image)
+    pnet = mtcnn._pnet
+    seen = pnet(image)
+    probability, classes = pnet.probability(seen), pnet.face(seen).softmax(dim=1)
+    assert torch.allclose(probability, classes[:, 1], atol=1e-6)
     for row, column in ((0, 0), (4, 9), (9, 13)):
-        window = image[:, :, 2 * row : 2 * row + 12, 2 * column : 2 * column + 12]
-        one, one_box = mtcnn._pnet(window)
-        assert one.shape == (1, 1, 1)
-        assert torch.allclose(one[0, 0, 0], probability[0, row, column], atol=1e-5)
-        assert torch.allclose(one_box[0, :, 0, 0], box[0, :, row, column], atol=1e-5)
-
-
-def test_candidate_crops_are_area_means() -> None:
-    rng = np.random.default_rng(1)
-    images = rng.integers(0, 256, (2, 9, 11, 3), np.uint8)
-    boxes = np.array([[2.0, 1.0, 8.0, 7.0], [0.3, 1.7, 7.9, 9.3], [-4.0, 5.0, 8.0, 17.0]])
-    owners = np.array([1, 0, 1])
-    cut = _Integral(images, torch.device("cpu")).cut(owners, boxes, 3)
-    for crop, owner, (x0, y0, x1, y1) in zip(cut, owners, boxes, strict=True):
-        for row in range(3):
-            for column in range(3):
-                left, right = (x0 + (x1 - x0) * k / 3 for k in (column, column + 1))
-                top, bottom = (y0 + (y1 - y0) * k / 3 for k in (row, row + 1))
-                # How much of each pixel the cell covers; beyond the image there is black.
-                across = [max(0.0, min(right, x + 1) - max(left, x)) for x in range(11)]
-                down = [max(0.0, min(bottom, y + 1) - max(top, y)) for y in range(9)]
-                mean = np.einsum("y,x,yxc->c", down, across, images[owner]) / ((right - left) * (bottom - top))
-                assert np.allclose(crop[:, row, column], (mean - 127.5) / 128, atol=1e-4)
+        one = pnet(image[:, :, 2 * row : 2 * row + 12, 2 * column : 2 * column + 12])
+        assert one.shape == (1, 32, 1, 1)
+        assert torch.allclose(pnet.probability(one)[0, 0, 0], probability[0, row, column], atol=1e-5)
+        corrections = pnet.corrections(seen[:, :, row, column])
+        assert torch.allclose(corrections, pnet.box(one)[:, :, 0, 0], atol=1e-5)
 
 
 def test_altered_or_missing_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

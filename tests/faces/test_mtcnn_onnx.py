@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from mien.datasets import drawn
 from mien.errors import ConfigError, WeightsError
 from mien.faces import detectors, load_detector, mtcnn_onnx
 from mien.faces.mtcnn import MTCNN
-from mien.faces.mtcnn_onnx import PortableMTCNN, _Views
+from mien.faces.mtcnn_onnx import PortableMTCNN
 from mien.images import resize
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,33 +53,6 @@ def test_options_mean_the_same(detector: PortableMTCNN, astronaut: np.ndarray) -
     for wrong in ({"threshold": 1.5}, {"scale_factor": 1.0}, {"minimum_size": 0.0}, {"longest_side": 5}):
         with pytest.raises(ConfigError):
             PortableMTCNN(**wrong)  # pyright: ignore[reportArgumentType]
-
-
-def test_shrinking_is_the_mean_of_the_pixels_that_are_touched() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (2, 11, 17, 3), np.uint8)
-    views = _Views(images)
-    for height, width in ((5, 6), (11, 17), (1, 1), (7, 3)):
-        shrunk = views.shrink((height, width)) * 128 + 127.5
-        for row in range(height):
-            for column in range(width):
-                rows = slice(math.floor(row * 11 / height), math.ceil((row + 1) * 11 / height))
-                columns = slice(math.floor(column * 17 / width), math.ceil((column + 1) * 17 / width))
-                expected = images[:, rows, columns].mean(axis=(1, 2))
-                assert np.allclose(shrunk[:, :, row, column], expected, atol=1e-3)
-
-
-def test_crops_are_area_means_and_black_outside() -> None:
-    image = np.random.default_rng(1).integers(0, 256, (1, 9, 12, 3), np.uint8)
-    views = _Views(image)
-    boxes = np.array([[2.0, 1.0, 8.0, 7.0], [0.25, 0.5, 3.25, 3.5], [-6.0, -6.0, 6.0, 6.0]])
-    crops = views.cut(np.zeros(3, np.int64), boxes, 3) * 128 + 127.5
-    fine = np.repeat(np.repeat(image[0].astype(float), 4, axis=0), 4, axis=1)  # a quarter of a pixel is a whole one
-    blocks = fine[4:28, 8:32].reshape(3, 8, 3, 8, 3).mean(axis=(1, 3))
-    assert np.allclose(crops[0].transpose(1, 2, 0), blocks, atol=1e-3)
-    blocks = fine[2:14, 1:13].reshape(3, 4, 3, 4, 3).mean(axis=(1, 3))
-    assert np.allclose(crops[1].transpose(1, 2, 0), blocks, atol=1e-3)
-    assert np.allclose(crops[2][:, 0], 0, atol=1e-3)  # the upper row lies outside
-    assert np.allclose(crops[2][:, 2, 2], image[0, 2:6, 2:6].mean(axis=(0, 1)), atol=1e-3)
 
 
 def test_it_stands_in_where_torch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
