@@ -71,6 +71,13 @@ _MEASURES = (
         "size",
     ),
     Measure(
+        "told-from-photos", r"conditional-two-sample-auc-.+", "told from photos",
+        "How well a linear classifier of the judge's features, which begins anew for each model, learns to tell its edits "
+        "from photos that show what was asked: the area under the curve on faces it has not seen, the mean over "
+        "expressions; 0.5 is a classifier that cannot tell.",
+        "A photo of somebody else who looks as was asked; and what the judge's features do not hold, such as fine grain.",
+    ),
+    Measure(
         "smoothness-per-face", r"smoothness-per-face", "smoothness, per face",
         "The largest increase of the judge's probability between neighbouring intensities over its whole rise, the mean "
         "over faces; of ten intensities, which have nine steps, 0.111 is the least there is.",

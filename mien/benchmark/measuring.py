@@ -22,6 +22,7 @@ from mien.metrics.frechet import conditional_fed, extrapolated_fed, fed, fed_cur
 from mien.metrics.identity import identity_kept
 from mien.metrics.measurement import Better, Measurement
 from mien.metrics.smoothness import smoothness
+from mien.metrics.two_sample import conditional_two_sample_auc
 
 #: Median distance of a judge's view of photos from people's votes above which it cannot say what a disc reaches.
 _LARGEST_ERROR = 0.4
@@ -160,19 +161,19 @@ class Measurer:
         counts = np.bincount(drawn.asked, minlength=len(chosen.expressions)).tolist()
         of_each = dict(zip(chosen.expressions, counts, strict=True))
         pooled = fed(real, generated, layer=LAYER, **units)
+        by_expression = (
+            features[chosen.others],
+            chosen.labels[chosen.others],
+            collected.edits[f"features-{index}"][answered],
+            asked,
+            chosen.expressions,
+        )
+        whose = {"real_units": chosen.others, "generated_units": chosen.edited[faces]}
         return [
             replace(pooled, details={**pooled.details, "of_each": of_each}),
             extrapolated_fed(real, generated, layer=LAYER, seed=self.seed, **units),
-            *conditional_fed(
-                features[chosen.others],
-                chosen.labels[chosen.others],
-                collected.edits[f"features-{index}"][answered],
-                asked,
-                chosen.expressions,
-                layer=LAYER,
-                real_units=chosen.others,
-                generated_units=chosen.edited[faces],
-            ),
+            *conditional_fed(*by_expression, layer=LAYER, **whose),
+            *conditional_two_sample_auc(*by_expression, layer=LAYER, seed=self.seed, **whose),
         ]
 
     def curves(self, collected: Collected, index: int, judge: Classifier) -> np.ndarray:

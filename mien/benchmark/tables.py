@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mien.benchmark.measures import MEASURES, Measure, measure_of, show
+from mien.benchmark.measures import MEASURES, Measure, show
+from mien.benchmark.numbers import Numbers
+from mien.benchmark.order import order_table
 from mien.benchmark.outcome import ContestantFacts, Outcome
 from mien.benchmark.typesetting import DASH, Column, Row, Table, Value
 from mien.metrics.measurement import Measurement
@@ -24,7 +26,7 @@ BASELINES = ("identity", "untrained", "oracle")
 
 #: The measures of the overview.
 MAIN = (
-    "f1", "fed", "conditional-fed", "smoothness-per-face", "rank-correlation", "referee-auc", "identity",
+    "f1", "fed", "conditional-fed", "smoothness-per-face", "rank-correlation", "told-from-photos", "identity",
     "background", "gamut-distance",
 )  # fmt: skip
 
@@ -42,37 +44,12 @@ class _Wanted:
     expression: str | None = None
 
 
-class Numbers:
-    """The lines of a benchmark, found by whose they are, by which judge, and on which expression."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        """Sort the lines; of two of the same kind the first one counts (results.jsonl holds both)."""
-        self._found: dict[tuple[str, str, str | None, str | None], Measurement] = {}
-        self._judges: dict[str, dict[str | None, None]] = {}
-        self.kinds: dict[str, Measure] = {}
-        for line in outcome.lines:
-            kind = measure_of(line.measurement.measure)
-            self.kinds.setdefault(kind.key, kind)
-            where = (line.contestant, kind.key, line.judge, line.measurement.expression)
-            self._found.setdefault(where, line.measurement)
-            self._judges.setdefault(kind.key, {}).setdefault(line.judge)
-        self._order = [judge.name for judge in outcome.judges]
-
-    def get(self, contestant: str, key: str, judge: str | None, expression: str | None = None) -> Measurement | None:
-        """Return a number, or None where none was asked for."""
-        return self._found.get((contestant, key, judge, expression))
-
-    def judges(self, key: str) -> list[str | None]:
-        """Return by whom this kind of measure was taken: judges in their order, then critics, or None alone."""
-        place = {name: index for index, name in enumerate(self._order)}
-        return sorted(self._judges.get(key, {}), key=lambda name: place.get(name or "", len(place)))
-
-
 def all_tables(outcome: Outcome) -> list[Table]:
     """Return every table that this benchmark has numbers for, the overview first."""
     numbers = Numbers(outcome)
     tables = [
         overview(outcome),
+        order_table(outcome),
         *expression_tables(outcome),
         *class_tables(outcome),
         _plain_table(
@@ -84,8 +61,8 @@ def all_tables(outcome: Outcome) -> list[Table]:
         ),
         _plain_table(
             outcome, "discriminator", "Real against edited (table V)",
-            ("referee-f1", "referee-real", "referee-generated", "referee-auc", "own-f1", "own-real", "own-generated",
-             "own-auc"),
+            ("told-from-photos", "referee-f1", "referee-real", "referee-generated", "referee-auc", "own-f1", "own-real",
+             "own-generated", "own-auc"),
         ),
         _plain_table(
             outcome, "kept", "Person and background",

@@ -6,6 +6,7 @@ expression_f1.py  does a judge see what was asked for?
 frechet.py        are the edits, as a judge describes them, like real faces? (FED)
 smoothness.py     does the expression grow evenly with the intensity?
 discriminator.py  can a critic tell edits from real faces?
+two_sample.py     can a stranger learn to tell edits from photos of the same expression?
 identity.py       is it still the same person?
 distance.py       how much changes in the face, and outside of it
 coverage.py       which mixed expressions of real people does the disc reach?
@@ -23,6 +24,7 @@ from mien.metrics.identity import describe, identity_kept
 from mien.metrics.intervals import bootstrap
 from mien.metrics.measurement import Measurement
 from mien.metrics.smoothness import smoothness
+from mien.metrics.two_sample import conditional_two_sample_auc
 
 __all__ = [
     "Measurement",
@@ -30,6 +32,7 @@ __all__ = [
     "change_measures",
     "compound_distances",
     "conditional_fed",
+    "conditional_two_sample_auc",
     "describe",
     "discriminator_f1",
     "expression_f1",

@@ -65,7 +65,7 @@ def discriminator_f1(
         )
         for i, name in enumerate(measures)
     ]
-    interval = _auc_interval(real, generated, units, count, seed)
+    interval = percentile_interval(resampled_areas(real, generated, units, count, seed)) if count >= 2 else (None, None)
     value = area_under_curve(real, generated)
     auc = measured("discriminator-auc", value, interval, n=n, better="lower", reason="no scores", details=details)
     return [*result, auc]
@@ -107,12 +107,12 @@ def _balanced_f1(sums: np.ndarray) -> np.ndarray:
     return np.stack([(of_real + of_generated) / 2, of_real, of_generated], axis=1)
 
 
-def _auc_interval(
-    real: np.ndarray, generated: np.ndarray, units: np.ndarray, count: int, seed: int
-) -> tuple[float | None, float | None]:
-    """Return the bootstrap's interval of the area: each resample weighs the samples of a face by how often it came."""
-    if count < 2:
-        return None, None
+def resampled_areas(real: np.ndarray, generated: np.ndarray, units: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the area of each of 1000 resamples of `count` faces; NaN where one has no real or no edited face.
+
+    `units` (n + m,) tell whose the scores are; each resample weighs them by how often their face came. Equal counts and
+    seeds give equal resamples, so that areas of parts of the faces can be averaged.
+    """
     order = np.argsort(generated, kind="stable")
     below, upto = (np.searchsorted(generated[order], real, side=side) for side in ("left", "right"))
     areas = []
@@ -122,7 +122,7 @@ def _auc_interval(
         won = (of_real * (heaped[:, below] + heaped[:, upto])).sum(axis=1) / 2.0
         pairs = of_real.sum(axis=1) * heaped[:, -1]
         areas.append(np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan))
-    return percentile_interval(np.concatenate(areas))
+    return np.concatenate(areas)
 
 
 def _random_half(units: np.ndarray, is_real: np.ndarray, count: int, seed: int) -> np.ndarray:

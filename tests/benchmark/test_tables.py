@@ -21,6 +21,7 @@ from mien.metrics.frechet import conditional_fed, extrapolated_fed, fed
 from mien.metrics.identity import identity_kept
 from mien.metrics.measurement import Measurement
 from mien.metrics.smoothness import smoothness
+from mien.metrics.two_sample import conditional_two_sample_auc
 
 MODELS = ("first", "second", "third")
 NASTY = "a|b_*c* <script>$x$</script> \\cmd{} 50% #1 & [y] ~^`"
@@ -157,6 +158,7 @@ def test_every_measure_that_is_taken_is_known() -> None:
         fed(features, features + 1, layer="features"),
         extrapolated_fed(features, features + 1, layer="features"),
         *conditional_fed(features, labels, features, labels, names, layer="features"),
+        *conditional_two_sample_auc(features, labels, features, labels, names, layer="features"),
         *smoothness(random.uniform(size=(4, 1, 5)), ["happy"]),
         *discriminator_f1(random.normal(size=9), random.normal(size=9)),
         *identity_kept(pictures.reshape(12, -1), pictures.reshape(12, 1, -1), faces),

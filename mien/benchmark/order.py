@@ -1,0 +1,121 @@
+"""Do the measures measure? Whether each puts models and references where they belong.
+
+A measure that ranks a copy of the input, or random weights, above a model that edits is not measuring expressions; one
+that finds the person in a photo of somebody else is not measuring persons. What belongs where follows from what the
+references are; it is written down below, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mien.benchmark.measures import MEASURES
+from mien.benchmark.numbers import Numbers
+from mien.benchmark.outcome import Outcome
+from mien.benchmark.typesetting import Column, Row, Table, Value
+from mien.metrics.measurement import Measurement
+
+_ORACLE, _MODEL, _IDENTITY, _UNTRAINED = "oracle", "models", "identity", "untrained"
+_REFERENCES = {_ORACLE, _IDENTITY, _UNTRAINED}
+
+#: Measure -> groups of references, best first; what stands in one group may come in any order. Why:
+_EXPECTED: dict[str, tuple[tuple[str, ...], ...]] = {
+    # Photos that show it and edits that do, before faces that do not. An edit may outdo a photo: it exaggerates.
+    "f1": ((_ORACLE, _MODEL), (_IDENTITY, _UNTRAINED)),
+    "accuracy": ((_ORACLE, _MODEL), (_IDENTITY, _UNTRAINED)),
+    # Photos are like photos.
+    "fed": ((_ORACLE,), (_MODEL,), (_IDENTITY, _UNTRAINED)),
+    "conditional-fed": ((_ORACLE,), (_MODEL,), (_IDENTITY, _UNTRAINED)),
+    "told-from-photos": ((_ORACLE,), (_MODEL,), (_IDENTITY, _UNTRAINED)),
+    # They ask how one face changes: photos of other people at each step jump, and what does nothing has no curve.
+    "smoothness-per-face": ((_MODEL,), (_ORACLE,), (_IDENTITY, _UNTRAINED)),
+    "rank-correlation": ((_MODEL,), (_ORACLE,), (_IDENTITY, _UNTRAINED)),
+    # The mean of many people's curves may be smooth.
+    "smoothness-mean-curve": ((_MODEL, _ORACLE), (_IDENTITY, _UNTRAINED)),
+    "smoothness-share": ((_MODEL, _ORACLE), (_IDENTITY, _UNTRAINED)),
+    # A critic sees best what it was trained against: models do not compare by it.
+    "referee-f1": ((_ORACLE, _IDENTITY), (_UNTRAINED,)),
+    "referee-auc": ((_ORACLE, _IDENTITY), (_UNTRAINED,)),
+    # The oracle shows somebody else.
+    "identity": ((_IDENTITY,), (_MODEL, _UNTRAINED), (_ORACLE,)),
+    "identity-similarity": ((_IDENTITY,), (_MODEL, _UNTRAINED), (_ORACLE,)),
+    "identity-auc": ((_IDENTITY,), (_MODEL, _UNTRAINED), (_ORACLE,)),
+    "background": ((_IDENTITY,), (_MODEL, _UNTRAINED), (_ORACLE,)),
+    "coverage": ((_ORACLE, _MODEL), (_IDENTITY, _UNTRAINED)),
+    "gamut-distance": ((_ORACLE, _MODEL), (_IDENTITY, _UNTRAINED)),
+    "compound-distance": ((_ORACLE, _MODEL), (_IDENTITY, _UNTRAINED)),
+}
+#: Measures that a copy of the input pleases where the faces that are edited show every expression already.
+_OF_NEUTRAL_FACES = ("fed",)
+
+
+def order_table(outcome: Outcome) -> Table:
+    """Return one row for each measure: the expected order, and whether each judge's numbers have it.
+
+    A measure without a value comes last: there was nothing to measure. Where fewer than two references took part there is
+    nothing to check, and the table has no rows.
+    """
+    numbers = Numbers(outcome)
+    roles = {facts.name: facts.kind if facts.kind in _REFERENCES else _MODEL for facts in outcome.contestants}
+    rows, right, asked = [], 0, 0
+    for key, groups in _EXPECTED.items():
+        enough = len(_REFERENCES & set(roles.values())) >= 2
+        if not enough or (key in _OF_NEUTRAL_FACES and outcome.protocol.origin != "neutral"):
+            continue
+        verdicts = {judge: _verdict(numbers, key, judge, roles, groups) for judge in numbers.judges(key)}
+        asked, right = asked + len(verdicts), right + sum(not wrong for wrong in verdicts.values())
+        if verdicts:
+            rows.append(Row(MEASURES[key].heading, ((Value(_shown(groups, roles)),), tuple(_told(verdicts)))))
+    columns = Column("expected, best first", words=True), Column("found", words=True)
+    remarks = (f"{right} of {asked} are as expected. What a measure cannot be taken of comes last.",)
+    return Table(
+        "order", "Do the measures put the references where they belong?", "measure", columns, tuple(rows), remarks
+    )
+
+
+def _verdict(
+    numbers: Numbers, key: str, judge: str | None, roles: Mapping[str, str], groups: Sequence[Sequence[str]]
+) -> list[str]:
+    return out_of_order({name: numbers.get(name, key, judge) for name in roles}, roles, groups)
+
+
+def _told(verdicts: Mapping[str | None, list[str]]) -> list[Value]:
+    """Say it in a word where all judges agree, and who stands where otherwise."""
+    if not any(verdicts.values()):
+        return [Value("as expected")]
+    return [
+        Value(f"{judge}: {told}" if judge else told)
+        for judge, wrong in verdicts.items()
+        for told in ["; ".join(wrong) if wrong else "as expected"]
+    ]
+
+
+def _shown(groups: Sequence[Sequence[str]], roles: Mapping[str, str]) -> str:
+    present = [[role for role in group if role in roles.values()] for group in groups]
+    return ", then ".join(" and ".join(group) for group in present if group)
+
+
+def out_of_order(
+    found: Mapping[str, Measurement | None], roles: Mapping[str, str], groups: Sequence[Sequence[str]]
+) -> list[str]:
+    """Return in words who stands before whom against what is expected; nothing where the order is right.
+
+    `found` is each contestant's number, `roles` what each is; roles that are in no group are left alone, and so are numbers
+    of different protocols.
+    """
+    place = {role: index for index, group in enumerate(groups) for role in group}
+    ranked = [(name, place[roles[name]], m) for name, m in found.items() if m is not None and roles[name] in place]
+    wrong = []
+    for name, own, measurement in ranked:
+        for other, later, second in ranked:
+            if own < later and _behind(measurement, second):
+                wrong.append(f"{name} behind {other}")
+    return wrong
+
+
+def _behind(first: Measurement, second: Measurement) -> bool:
+    if second.value is None or (first.value is not None and first.measure != second.measure):
+        return False
+    if first.value is None:
+        return True
+    return first.value < second.value if first.better == "higher" else first.value > second.value
