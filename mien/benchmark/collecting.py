@@ -11,7 +11,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from mien.version import VERSION
 
 #: Part of the name of what is kept: raised when what is collected changes.
 _FORMAT = 4
+#: Name under which a part keeps the commit that collected it.
+_COMMIT = "commit"
 #: Edits that are rendered and judged at a time.
 _BATCH = 256
 
@@ -55,6 +57,10 @@ class Collector:
     """How many of everything."""
     work: Path
     """Folder of what was collected before."""
+    commit: str = ""
+    """Commit of the source that collects, kept with what it collects; empty for an installed package."""
+    commits: set[str] = field(default_factory=set)
+    """By which commits the parts were collected that were asked for so far; `unknown` where that is not told."""
 
     def photos(self, report: Report) -> Arrays:
         """Judge all held-out photos: `probabilities-J` and `features-J` of judge J."""
@@ -213,12 +219,15 @@ class Collector:
         if path.exists():
             try:
                 with np.load(path, allow_pickle=False) as stored:
-                    return dict(stored)
+                    arrays = dict(stored)
+                self.commits.add(str(arrays.pop(_COMMIT, "unknown")))
+                return arrays
             except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # damaged: collected anew
                 path.unlink()
         arrays = collect()
         self.work.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, _packed(arrays))
+        write_bytes(path, _packed(arrays | {_COMMIT: np.array(self.commit)}))
+        self.commits.add(self.commit)
         return arrays
 
 

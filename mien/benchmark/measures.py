@@ -172,7 +172,7 @@ _MEASURES = (
         "The share of real faces whose mixture of expressions, as people vote, lies near what the judge sees somewhere "
         "on the disc.",
         "A judge that wavers over broken pictures sees mixtures everywhere; and it jumps with the choice of the faces that "
-        "walk, which its interval does not hold.",
+        "walk, as wide intervals show.",
     ),
     Measure(
         "gamut-distance", r"gamut-distance", "gamut distance",

@@ -314,6 +314,7 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("Machine", str(machine or "")),
         ("Version", f"mien {given.get('version') or ''}".strip()),
         ("Commit", str(given.get("commit") or "")[:12]),
+        ("Edits made by commit", ", ".join(name[:13] for name in given.get("collected_commits") or () if name)),
         ("Date", str(given.get("date") or "")),
     ]
     shown = {*CIRCUMSTANCES, "images", "command", "shown"}

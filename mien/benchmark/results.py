@@ -14,8 +14,9 @@ from mien.errors import DataError
 from mien.metrics.measurement import Measurement
 from mien.runs import write_text
 
-#: What every line says of where it comes from.
-CIRCUMSTANCES = ("data_hash", "dataset", "commit", "device", "machine", "version", "date")
+#: What every line says of where it comes from; edits may have been rendered and judged by earlier commits than the number
+#: was computed by.
+CIRCUMSTANCES = ("data_hash", "dataset", "commit", "collected_commits", "device", "machine", "version", "date")
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,18 @@ def benchmark(
         if isinstance(contestant, Folder):
             contestant.require(prepared.hash, protocol)
     shown = faces_of_photos(show, device) if show else read_faces(prepared, chosen, chosen.edited[: protocol.examples])
-    collector = Collector(prepared, chosen, opened_judges, _referee(opened, prepared), protocol, out / "work")
+    circumstances = _circumstances(prepared, device, command)
+    referee = _referee(opened, prepared)
+    collector = Collector(
+        prepared, chosen, opened_judges, referee, protocol, out / "work", commit=circumstances["commit"]
+    )
     measurer, lines, found = _measure(opened, collector, report)
     return Outcome(
         protocol=protocol,
         circumstances={
-            **_circumstances(prepared, device, command),
+            **circumstances,
             **_counts(chosen),
+            "collected_commits": sorted(collector.commits),
             "shown": ", ".join(path.name for path in show),
         },
         expressions=chosen.expressions,

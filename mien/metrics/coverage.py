@@ -15,7 +15,7 @@ import numpy as np
 
 from mien.errors import ConfigError
 from mien.expressions import NEUTRAL, compound_name
-from mien.metrics.intervals import percentile_interval, resampled_sums
+from mien.metrics.intervals import percentile_interval, resampled_counts, resampled_sums
 from mien.metrics.measurement import Measurement, measured
 
 #: How many numbers a block of distances may hold: 32 MB of float64.
@@ -23,6 +23,9 @@ _BLOCK_NUMBERS = 4_000_000
 
 #: Of how many real mixtures at most the nearest other is looked for: a median needs no more.
 _MOST_NEIGHBOURS = 1000
+
+#: Resamples of the edited faces, for each of which the real ones are resampled five times.
+_WALKS = 200
 
 #: Distance below which two distributions are the same one, rounding apart.
 _SAME = 1e-6
@@ -147,8 +150,9 @@ def gamut_coverage(
     Coverage is the share of real faces whose votes lie within `radius` of the judge's mean at some code, as the recall of
     Kynkaanniemi et al. 2019 (arXiv 1904.06991); without one, the radius is the median distance of a distinct real
     mixture from its nearest other. The distance is the mean over real faces to the nearest code, without any radius.
-    Faces that most people call neutral, and those without votes, are left out. The interval draws real faces; what the
-    disc reaches stands as it is. `votes` (n, k), `judged` (faces, codes, k) as in `compound_distances`.
+    Faces that most people call neutral, and those without votes, are left out. The interval draws real faces and edited
+    ones, each by themselves; with one edited face there is none. `votes` (n, k), `judged` (faces, codes, k) as in
+    `compound_distances`.
     """
     judged = _judged(judged, None, expressions)
     reason = _unmeasurable(votes, judged)
@@ -168,7 +172,8 @@ def gamut_coverage(
         ]
     if radius is None:
         radius = float(np.median(_nearest_other(distinct, seed)))
-    distance = jensen_shannon(distinct, judged.mean(axis=0)).min(axis=1)[of_face.reshape(-1)]
+    of_face = of_face.reshape(-1)
+    distance = jensen_shannon(distinct, judged.mean(axis=0)).min(axis=1)[of_face]
     unanimous = float((mixtures.max(axis=1) > 1.0 - _SAME).mean())
     details = {
         "radius": radius,
@@ -178,7 +183,7 @@ def gamut_coverage(
         "edited_faces": len(judged),
     }
     parts = np.stack([distance <= radius + _SAME, distance], axis=1).astype(np.float64)
-    means = resampled_sums(parts, seed=seed) / len(parts)
+    means = _resampled_coverage(distinct, of_face, judged, radius, seed)
     value = parts.mean(axis=0)
     coverage, far = percentile_interval(means[:, 0]), percentile_interval(means[:, 1])
     return [
@@ -187,6 +192,23 @@ def gamut_coverage(
         ),
         measured("gamut-distance", float(value[1]), far, n=len(parts), better="lower", reason=reason, details=details),
     ]
+
+
+def _resampled_coverage(
+    distinct: np.ndarray, of_face: np.ndarray, judged: np.ndarray, radius: float, seed: int
+) -> np.ndarray:
+    """Return coverage and distance of resamples of the edited faces, and for each of real ones: (resamples, 2)."""
+    if len(judged) < 2:
+        return np.full((1, 2), np.nan)
+    reached = resampled_sums(judged, resamples=_WALKS, seed=seed + 1) / len(judged)  # not the draws of the real faces
+    nearest = np.stack([jensen_shannon(distinct, walk).min(axis=1) for walk in reached])
+    found, done = [], 0
+    for counts in resampled_counts(len(of_face), 1000, seed):
+        times = np.stack([np.bincount(of_face, weights=row, minlength=len(distinct)) for row in counts]) / len(of_face)
+        walks = nearest[(done + np.arange(len(counts))) % _WALKS]
+        found.append(np.stack([(times * (walks <= radius + _SAME)).sum(axis=1), (times * walks).sum(axis=1)], axis=1))
+        done += len(counts)
+    return np.concatenate(found)
 
 
 def _entropy(distributions: np.ndarray) -> np.ndarray:

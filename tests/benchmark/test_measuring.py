@@ -174,6 +174,23 @@ def test_what_was_collected_is_not_collected_again(world: PreparedSet, tmp_path:
     assert [line.measurement for line in first] == [line.measurement for line in third]
 
 
+def test_a_part_tells_which_commit_collected_it(world: PreparedSet, tmp_path: Path) -> None:
+    def collected_by(commit: str) -> set[str]:
+        chosen = choose_faces(world, PROTOCOL, [CodedJudge().expressions])
+        collector = Collector(world, chosen, (CodedJudge(),), None, PROTOCOL, tmp_path, commit=commit)
+        arrays = collector.edits(Identity(), quiet)
+        assert "commit" not in arrays
+        return collector.commits
+
+    assert collected_by("first") == {"first"}
+    assert collected_by("second") == {"first"}  # kept, and so is by whom
+    (part,) = tmp_path.glob("edits-*.npz")
+    with np.load(part) as stored:
+        arrays = {name: array for name, array in stored.items() if name != "commit"}
+    np.savez(part, **arrays)  # as older versions wrote it
+    assert collected_by("third") == {"unknown"}
+
+
 def test_without_neutral_faces_what_starts_there_is_undefined(
     make_prepared: Callable[..., PreparedSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,24 @@ def test_coverage_by_hand() -> None:
     assert gamut_coverage(votes, judged, NAMES, radius=0.0)[0].value == pytest.approx(3 / 5)
 
 
+def test_the_interval_holds_the_choice_of_the_edited_faces_and_of_the_real_ones() -> None:
+    # Half of the edited faces look happy at the only code, half surprised: their mean is what people voted, exactly.
+    votes = np.tile([0.0, 0.5, 0.0, 0.5], (40, 1))
+    votes[0] = [0.0, 0.6, 0.0, 0.4]
+    judged = np.zeros((6, 1, 4))
+    judged[:3, 0, 1] = judged[3:, 0, 3] = 1.0
+    coverage, distance = gamut_coverage(votes, judged, NAMES, radius=0.05)
+    assert coverage.value == pytest.approx(39 / 40)
+    # Only with three of each are all within reach: C(6, 3) / 2^6 = 0.31 of the draws.
+    assert coverage.low == 0.0 and coverage.high == 1.0
+    assert distance.high is not None and distance.high > 0.2
+    # Edited faces that are all alike leave the real ones, of which 2 of 40 are out of reach: 0.95 +- 2 * 0.034.
+    votes[1] = votes[0]
+    coverage = gamut_coverage(votes, np.tile(votes[2], (6, 1, 1)), NAMES, radius=0.05)[0]
+    assert coverage.low is not None and 0.85 <= coverage.low < 0.95 and coverage.high == 1.0
+    assert gamut_coverage(votes, judged[:1], NAMES, radius=0.05)[0].low is None
+
+
 def test_a_disc_that_reaches_every_mixture_covers_all_and_one_that_reaches_none_nothing() -> None:
     votes = np.random.default_rng(0).dirichlet([0.1, 1, 1, 1], 60)
     votes = votes[votes.argmax(axis=1) != 0]
