@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+
+#: Columns that a page of a paper holds at a size that can be read.
+_MOST_COLUMNS = 6
 
 #: What stands where nothing could be measured.
 DASH = "—"
@@ -151,7 +154,8 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Set a table in LaTeX with booktabs, its notes below it; a wide one is scaled to the page."""
+    """Set a table in LaTeX with booktabs, its notes below it; a wide one is turned, or else scaled to the page."""
+    table = _turned(table) if len(table.columns) > _MOST_COLUMNS and len(table.rows) <= _MOST_COLUMNS else table
     letters, wide = "".join("l" if column.words else "r" for column in table.columns), len(table.columns) > 5
     lines = [r"\begin{table}[htbp]", r"\centering", r"\small", rf"\caption{{{escape_latex(table.title)}}}"]
     lines.append(rf"\label{{tab:{table.name}}}")
@@ -164,6 +168,18 @@ def to_latex(table: Table) -> str:
     if below:
         lines.append("\n\\smallskip\n{\\footnotesize\\raggedright\n" + "\\\\\n".join(below) + "\\par}")
     return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _turned(table: Table) -> Table:
+    """Return a table with its columns as rows: a page is higher than it is wide. Words stay words."""
+    names = [" ".join(filter(None, [c.heading, c.arrow, f"({c.group})" if c.group else ""])) for c in table.columns]
+    rows = [
+        Row(name, tuple(row.cells[place] for row in table.rows), column.quiet)
+        for place, (name, column) in enumerate(zip(names, table.columns, strict=True))
+    ]
+    words = all(column.words for column in table.columns)
+    columns = tuple(Column(row.name, quiet=row.quiet, words=words) for row in table.rows)
+    return replace(table, corner="", columns=columns, rows=tuple(rows))
 
 
 def _latex_heads(table: Table) -> list[str]:
