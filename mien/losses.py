@@ -15,6 +15,9 @@ from torch import Tensor
 
 Adversarial = Literal["wasserstein", "log", "non-saturating"]
 PatchReduction = Literal["sum", "mean"]
+#: How the gradient of a critic's realness by its input is had: of each image, of the images' shape, differentiable by the
+#: critic's parameters.
+InputGradient = Callable[[Tensor, PatchReduction], Tensor]
 
 
 def critic_adversarial(kind: Adversarial, real: Tensor, fake: Tensor) -> Float[Tensor, ""]:
@@ -41,21 +44,27 @@ def generator_adversarial(kind: Adversarial, fake: Tensor) -> Float[Tensor, ""]:
     return -F.softplus(fake).mean() if kind == "log" else F.softplus(-fake).mean()
 
 
-def _gradient_norms(
-    realness: Callable[[Tensor], Tensor], images: Tensor, patches: PatchReduction
-) -> tuple[Tensor, Tensor]:
-    """Return per-image squared and plain L2 norms of the critic's gradient with respect to its input, in float32."""
-    with torch.autocast(images.device.type, enabled=False):
-        images = images.detach().float().requires_grad_()
+def input_gradient(realness: Callable[[Tensor], Tensor]) -> InputGradient:
+    """Return how autograd has the gradient of any critic, twice differentiable and slow."""
+
+    def gradient(images: Tensor, patches: PatchReduction) -> Tensor:
+        images = images.detach().requires_grad_()
         scores = realness(images).flatten(1)
         scores = scores.sum(1) if patches == "sum" else scores.mean(1)
-        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-        squared = gradient.flatten(1).square().sum(1)
+        return torch.autograd.grad(scores.sum(), images, create_graph=True)[0]
+
+    return gradient
+
+
+def _gradient_norms(gradient: InputGradient, images: Tensor, patches: PatchReduction) -> tuple[Tensor, Tensor]:
+    """Return per-image squared and plain L2 norms of the critic's gradient with respect to its input, in float32."""
+    with torch.autocast(images.device.type, enabled=False):
+        squared = gradient(images.detach().float(), patches).flatten(1).square().sum(1)
     return squared, squared.clamp_min(1e-12).sqrt()
 
 
 def gradient_penalty(
-    realness: Callable[[Tensor], Tensor],
+    gradient: InputGradient,
     real: Tensor,
     fake: Tensor,
     between: Float[Tensor, "n 1 1 1"],
@@ -64,17 +73,16 @@ def gradient_penalty(
     """Return E[(||grad D(x^)|| - 1)^2] on interpolates x^ of fake and real (Gulrajani et al. 2017).
 
     `between` says where x^ stands, U[0, 1] in the paper: 0 at fake, 1 at real. `patches` says what is differentiated: the
-    sum of the patch scores, as in StarGAN's code, or their mean.
+    sum of the patch scores, as in StarGAN's code, or their mean. `gradient` is `PatchCritic.realness_gradient`, or
+    `input_gradient` of any critic.
     """
-    _, norms = _gradient_norms(realness, torch.lerp(fake.detach().float(), real.float(), between), patches)
+    _, norms = _gradient_norms(gradient, torch.lerp(fake.detach().float(), real.float(), between), patches)
     return (norms - 1).square().mean()
 
 
-def r1_penalty(
-    realness: Callable[[Tensor], Tensor], real: Tensor, patches: PatchReduction = "sum"
-) -> Float[Tensor, ""]:
-    """Return E[||grad D(x)||^2] / 2 on real images (Mescheder et al. 2018)."""
-    squared, _ = _gradient_norms(realness, real, patches)
+def r1_penalty(gradient: InputGradient, real: Tensor, patches: PatchReduction = "sum") -> Float[Tensor, ""]:
+    """Return E[||grad D(x)||^2] / 2 on real images (Mescheder et al. 2018); `gradient` as for the gradient penalty."""
+    squared, _ = _gradient_norms(gradient, real, patches)
     return squared.mean() / 2
 
 

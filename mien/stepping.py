@@ -109,7 +109,7 @@ class Trainer:
         settings = method.config
         self.optimizers = {
             player: torch.optim.Adam(
-                parameters, lr=settings.learning_rate, betas=settings.betas, fused=device.type == "cuda"
+                parameters, lr=settings.learning_rate, betas=settings.betas, fused=device.type in ("cuda", "cpu")
             )
             for player, parameters in self.parameters.items()
         }

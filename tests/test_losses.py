@@ -18,6 +18,7 @@ from mien.losses import (
     folding,
     generator_adversarial,
     gradient_penalty,
+    input_gradient,
     light_asymmetry,
     light_edges,
     r1_penalty,
@@ -72,26 +73,26 @@ def two_patches(images: Tensor) -> Tensor:
 @pytest.mark.parametrize(("reduction", "norm"), [("sum", 5.0), ("mean", 2.5)])
 def test_penalties_of_a_linear_critic(reduction: PatchReduction, norm: float) -> None:
     real, fake = torch.randn(6, 1, 1, 2), torch.randn(6, 1, 1, 2)
-    assert gradient_penalty(two_patches, real, fake, torch.rand(6, 1, 1, 1), reduction).item() == pytest.approx(
-        (norm - 1) ** 2
-    )
-    assert r1_penalty(two_patches, real, reduction).item() == pytest.approx(norm**2 / 2)
+    assert gradient_penalty(
+        input_gradient(two_patches), real, fake, torch.rand(6, 1, 1, 1), reduction
+    ).item() == pytest.approx((norm - 1) ** 2)
+    assert r1_penalty(input_gradient(two_patches), real, reduction).item() == pytest.approx(norm**2 / 2)
 
 
 def test_penalties_of_a_quadratic_critic() -> None:
     """D(x) = |x|^2 / 2 has the gradient x: images of norm 5 and 13 are known by their norms."""
     images = torch.tensor([[3.0, 4.0], [5.0, 12.0]]).reshape(2, 1, 1, 2)
-    assert r1_penalty(lambda x: x.square() / 2, images).item() == pytest.approx((25 + 169) / 2 / 2)
-    assert gradient_penalty(lambda x: x.square() / 2, images, images, torch.rand(2, 1, 1, 1)).item() == pytest.approx(
-        (16 + 144) / 2
-    )
+    assert r1_penalty(input_gradient(lambda x: x.square() / 2), images).item() == pytest.approx((25 + 169) / 2 / 2)
+    assert gradient_penalty(
+        input_gradient(lambda x: x.square() / 2), images, images, torch.rand(2, 1, 1, 1)
+    ).item() == pytest.approx((16 + 144) / 2)
 
 
 def test_gradient_penalty_is_taken_between_fake_and_real() -> None:
     """From 0 (fake) to 1 (real) the gradient of x^2 / 2 is where x stands, so the penalty is the mean of (u - 1)^2."""
     real, fake = torch.ones(3, 1, 1, 1), torch.zeros(3, 1, 1, 1)
     between = torch.tensor([0.0, 0.25, 1.0]).reshape(3, 1, 1, 1)
-    penalty = gradient_penalty(lambda x: x.square() / 2, real, fake, between)
+    penalty = gradient_penalty(input_gradient(lambda x: x.square() / 2), real, fake, between)
     assert penalty.item() == pytest.approx((1 + 0.75**2) / 3, rel=1e-5)  # |gradient|^2 is kept off zero
 
 
@@ -99,11 +100,11 @@ def test_penalties_teach_the_critic_and_not_the_generator() -> None:
     """For D(x) = a x, R1 is a^2 / 2 with the slope a, and the gradient penalty (a - 1)^2 with the slope 2 (a - 1)."""
     slope = torch.tensor(3.0, requires_grad=True)
     real, fake = torch.randn(4, 1, 1, 1), torch.randn(4, 1, 1, 1, requires_grad=True)
-    r1_penalty(lambda x: slope * x, real).backward()
+    r1_penalty(input_gradient(lambda x: slope * x), real).backward()
     assert slope.grad is not None
     assert slope.grad.item() == pytest.approx(3.0)
     slope.grad = None
-    gradient_penalty(lambda x: slope * x, real, fake, torch.rand(4, 1, 1, 1)).backward()
+    gradient_penalty(input_gradient(lambda x: slope * x), real, fake, torch.rand(4, 1, 1, 1)).backward()
     assert slope.grad is not None
     assert slope.grad.item() == pytest.approx(4.0)
     assert fake.grad is None
@@ -112,7 +113,7 @@ def test_penalties_teach_the_critic_and_not_the_generator() -> None:
 def test_gradient_penalty_of_a_flat_critic_is_one_and_its_slope_is_finite() -> None:
     slope = torch.tensor(0.0, requires_grad=True)
     noise = torch.randn(2, 4, 1, 1, 1)
-    penalty = gradient_penalty(lambda x: slope * x, noise[0], noise[1], torch.rand(4, 1, 1, 1))
+    penalty = gradient_penalty(input_gradient(lambda x: slope * x), noise[0], noise[1], torch.rand(4, 1, 1, 1))
     penalty.backward()
     assert penalty.item() == pytest.approx(1.0, abs=1e-5)
     assert slope.grad is not None
@@ -122,7 +123,7 @@ def test_gradient_penalty_of_a_flat_critic_is_one_and_its_slope_is_finite() -> N
 def test_penalties_stay_in_float32_under_autocast() -> None:
     weight = torch.full((1, 1, 1, 1), 1 / 3)
     with torch.autocast("cpu", torch.bfloat16):
-        penalty = r1_penalty(lambda x: torch.nn.functional.conv2d(x, weight), torch.randn(2, 1, 1, 1))
+        penalty = r1_penalty(input_gradient(lambda x: torch.nn.functional.conv2d(x, weight)), torch.randn(2, 1, 1, 1))
     assert penalty.item() == pytest.approx(1 / 18, rel=1e-6)  # bfloat16 would be 0.3 % off
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Literal
 
 import jaxtyping
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
+from mien.losses import input_gradient
 from mien.methods.ganmut import GANmut, GANmutConfig
 from mien.methods.stargan import StarGAN, StarGANConfig
 from mien.networks import (
@@ -280,3 +282,36 @@ def test_the_code_changes_the_edit(kind: type[nn.Module]) -> None:
     apply_edit(images, generator(images, codes)).square().sum().backward()
     assert codes.grad is not None
     assert codes.grad.abs().min().item() > 1e-6
+
+
+@pytest.mark.parametrize("patches", ["sum", "mean"])
+@pytest.mark.parametrize(("size", "layers"), [(32, 3), (16, 2)])
+def test_the_critics_gradient_is_autograds_and_so_is_its_derivative(
+    size: int, layers: int, patches: Literal["sum", "mean"]
+) -> None:
+    torch.manual_seed(0)
+    critic = PatchCritic(3, size, (7, 2), base_channels=8, num_layers=layers, slope=0.2).double()
+    images = torch.randn(5, 3, size, size, dtype=torch.float64)
+    expected = input_gradient(lambda x: critic(x).realness)(images, patches)
+    gradient = critic.realness_gradient(images, patches)
+    assert torch.allclose(gradient, expected, rtol=1e-10, atol=1e-12)
+
+    def slopes(of: torch.Tensor) -> dict[str, torch.Tensor]:
+        critic.zero_grad()
+        (of.flatten(1).norm(dim=1) - 1).square().mean().backward()
+        return {name: p.grad.clone() for name, p in critic.named_parameters() if p.grad is not None}
+
+    theirs, ours = slopes(expected), slopes(gradient)
+    assert set(ours) == {name for name in theirs if theirs[name].abs().max() > 0}  # biases do not move a gradient
+    for name, slope in ours.items():
+        assert torch.allclose(slope, theirs[name], rtol=1e-9, atol=1e-12), name
+
+
+def test_two_batches_are_judged_as_each_alone() -> None:
+    torch.manual_seed(0)
+    critic = PatchCritic(1, 16, (7, 2), base_channels=8, num_layers=2)
+    real, fake = torch.randn(2, 4, 1, 16, 16)
+    for one, judged in zip((real, fake), critic.compare(real, fake), strict=True):
+        alone = critic(one)
+        assert torch.allclose(judged.realness, alone.realness, atol=1e-6)
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(judged.heads, alone.heads, strict=True))

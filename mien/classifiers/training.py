@@ -120,7 +120,7 @@ class _Training:
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=recipe.learning_rate,
-            fused=fabric.device.type == "cuda",
+            fused=fabric.device.type in ("cuda", "cpu"),
         )
 
     def go(self, report: Callable[[JudgeProgress], None]) -> None:

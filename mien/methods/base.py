@@ -158,17 +158,11 @@ def critic_penalty(config: Any, critic: PatchCritic, batch: Batch, fake: Tensor,
     if config.penalty == "none" or step % config.penalty_interval:
         return {}
     weight = config.lambda_penalty * config.penalty_interval
-
-    def realness(images: Tensor) -> Tensor:
-        return critic.forward(
-            images
-        ).realness  # not a call, which may be compiled: compiled code has no second derivative
-
-    real = batch.images
+    real, gradient = batch.images, critic.realness_gradient
     if config.penalty == "gradient":
         between = batch.part.of(torch.rand(len(batch.whole_labels), 1, 1, 1, device=real.device))
-        return {"penalty": weight * gradient_penalty(realness, real, fake, between, config.penalty_patches)}
-    return {"penalty": weight * r1_penalty(realness, real, config.penalty_patches)}
+        return {"penalty": weight * gradient_penalty(gradient, real, fake, between, config.penalty_patches)}
+    return {"penalty": weight * r1_penalty(gradient, real, config.penalty_patches)}
 
 
 def warp_terms(config: Any, edit: Edit) -> dict[str, Tensor]:

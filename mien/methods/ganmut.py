@@ -288,7 +288,7 @@ class GANmut(Method):
     ) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r + lambda_infoD L_info + lambda_gp penalty (the paper prints a minus)."""
         config = self.config
-        real, fake = self.critic(batch.images), self.critic(edited.detach())
+        real, fake = self.critic.compare(batch.images, edited.detach())
         terms = {
             "adv": self.equation_2(real, fake),
             "cls": config.lambda_cls * self.equation_4(real, batch),

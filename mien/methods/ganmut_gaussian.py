@@ -278,7 +278,7 @@ class GaussianGANmut(Method):
     ) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls + lambda_info L_info + lambda_penalty penalty."""
         config = self.config
-        real, fake = self.critic(batch.images), self.critic(edited.detach())
+        real, fake = self.critic.compare(batch.images, edited.detach())
         terms = {
             "adv": critic_adversarial(config.adversarial, real.realness, fake.realness),
             "cls": config.lambda_cls * self.classification(real, batch),

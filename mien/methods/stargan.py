@@ -195,7 +195,7 @@ class StarGAN(Method):
     def equation_6(self, batch: Batch, edited: Float[Tensor, "n c h w"], step: int) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r, and the penalty where one is set."""
         config = self.config
-        real, fake = self.critic(batch.images), self.critic(edited.detach())
+        real, fake = self.critic.compare(batch.images, edited.detach())
         terms = {"adv": self.equation_1(real, fake), "cls": config.lambda_cls * self.equation_2(real, batch)}
         return terms | critic_penalty(config, self.critic, batch, edited, step)
 

@@ -12,7 +12,7 @@ import torch
 from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 
 from mien.errors import ConfigError, WeightsError
-from mien.losses import bending, folding, light_asymmetry, light_edges, r1_penalty, stretching
+from mien.losses import bending, folding, input_gradient, light_asymmetry, light_edges, r1_penalty, stretching
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
 from mien.networks import CriticOutput, Edit
@@ -200,7 +200,7 @@ def test_equation_8_adds_its_terms_with_their_weights_and_the_penalty_with_a_plu
     edited = batch.images.flip(0)
     real, fake = method.critic(batch.images), method.critic(edited)
     terms = {name: value.item() for name, value in method.equation_8(batch, edited, codes, step=8).items()}
-    r1 = r1_penalty(lambda x: method.critic(x).realness, batch.images).item()
+    r1 = r1_penalty(input_gradient(lambda x: method.critic(x).realness), batch.images).item()
     assert r1 > 0
     assert terms == {
         "adv": pytest.approx(method.equation_2(real, fake).item()),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mien.errors import ConfigError, WeightsError
 from mien.expressions import BASIC, VOCABULARY
-from mien.losses import bending, r1_penalty
+from mien.losses import bending, input_gradient, r1_penalty
 from mien.methods import base, ganmut_gaussian
 from mien.methods.base import Batch, Part, frozen
 from mien.methods.ganmut_gaussian import (
@@ -260,7 +260,7 @@ def test_both_players_losses_are_their_terms_with_their_weights(method: Gaussian
         "adv": nn.functional.softplus(-real.realness).mean() + nn.functional.softplus(fake.realness).mean(),
         "cls": 2 * method.classification(real, batch),
         "info": 3 * method.regression(fake, codes),
-        "penalty": 5 * 4 * r1_penalty(lambda x: method.critic(x).realness, batch.images),
+        "penalty": 5 * 4 * r1_penalty(input_gradient(lambda x: method.critic(x).realness), batch.images),
     }
     found = method.critic_losses(batch, edited, codes, step=8)
     assert {name: value.item() for name, value in found.items()} == {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
-from mien.losses import r1_penalty
+from mien.losses import input_gradient, r1_penalty
 from mien.methods.base import Batch
 from mien.methods.stargan import StarGAN, StarGANConfig, different_labels, label_codes
 from mien.networks import CriticOutput, Edit, ResidualGenerator
@@ -129,7 +129,7 @@ def test_equation_6_adds_its_terms_and_has_no_penalty_unless_asked(method: StarG
     terms = method.equation_6(batch, edited, step=0)
     assert {name: value.item() for name, value in terms.items()} == expected
     changed(method, penalty="r1", lambda_penalty=3.0, penalty_interval=2)
-    r1 = r1_penalty(lambda x: method.critic(x).realness, batch.images).item()
+    r1 = r1_penalty(input_gradient(lambda x: method.critic(x).realness), batch.images).item()
     assert method.equation_6(batch, edited, step=4)["penalty"].item() == pytest.approx(6 * r1)
     assert "penalty" not in method.equation_6(batch, edited, step=5)
     assert "penalty" in changed(method, penalty="gradient").equation_6(batch, edited, step=4)
