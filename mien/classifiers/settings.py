@@ -88,7 +88,7 @@ class Recipe:
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes."""
     soft_labels: bool = True
-    """Learn annotators' votes where the data has them (FER+), not the most frequent one alone."""
+    """Learn annotators' votes where the data has them (FER+) and they do not contradict the label; else the label."""
     balance: float = 0.5
     """Images are drawn with weight count^-balance of their class: 0 as they come, 1 every class alike (seed 1)."""
     augmentation: Literal["none", "light", "strong"] = "strong"

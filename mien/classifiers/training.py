@@ -222,8 +222,19 @@ def learning_rate_share(recipe: Recipe, step: int, steps: int) -> float:
     return rise
 
 
+def soft_targets(shares: Tensor, labels: Tensor) -> Tensor:
+    """Return what people voted, (n, k), where none of their votes went to more than to the label; else the label alone.
+
+    FER2013's own labels and FER+'s votes contradict each other on a third of the faces: who learns the labels must not be
+    taught the votes there.
+    """
+    alone = F.one_hot(labels, shares.shape[1]).to(shares)
+    agree = shares.gather(1, labels[:, None]) >= shares.amax(1, keepdim=True) - 1e-6
+    return torch.where(agree, shares, alone)
+
+
 def _targets(batch: Batch, soft: bool) -> Tensor:
-    return batch.shares if soft and batch.shares is not None else batch.labels
+    return soft_targets(batch.shares, batch.labels) if soft and batch.shares is not None else batch.labels
 
 
 def change_light(images: Tensor) -> Tensor:

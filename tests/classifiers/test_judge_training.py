@@ -19,7 +19,7 @@ from mien.batches import Batches
 from mien.classifiers import ClassifierConfig, Recipe, load_classifier, train_classifier
 from mien.classifiers.published import start_from
 from mien.classifiers.report import measure_classifier
-from mien.classifiers.training import JudgeProgress, change_light, cover, learning_rate_share
+from mien.classifiers.training import JudgeProgress, change_light, cover, learning_rate_share, soft_targets
 from mien.datasets import Sample
 from mien.errors import ConfigError, DataError, RunError, WeightsError
 from mien.expressions import BASIC
@@ -108,6 +108,8 @@ def voted(make_prepared: Callable[..., PreparedSet]) -> PreparedSet:
     samples = []
     for index in range(40):
         votes = random.dirichlet(np.ones(7)).round(3)
+        if index % 2:  # every other label is what most people voted
+            votes = np.roll(votes, index % 7 - int(votes.argmax()))
         pixels = random.integers(0, 256, (16, 16, 1), np.uint8).repeat(3, 2)
         shares = (*(votes / votes.sum()).tolist(), 0.0)
         samples.append(Sample(f"{index:02}", lambda pixels=pixels: pixels, BASIC[index % 7], "train", "n", shares))
@@ -128,10 +130,20 @@ def test_the_loss_is_the_cross_entropy_with_votes_or_labels(
     network = config.build()  # in training mode, as it was at the first step
     batch = Batches(voted, BASIC, image_size=32, image_channels=1, batch_size=8, seed=0).draw(0)
     assert batch.shares is not None and batch.shares.max() < 1
-    wanted = batch.shares if soft else torch.eye(7)[batch.labels]
+    alone = torch.eye(7)[batch.labels]
+    agreed = batch.shares.argmax(1) == batch.labels
+    assert agreed.any() and not agreed.all()
+    wanted = torch.stack([v if soft and a else o for v, a, o in zip(batch.shares, agreed, alone, strict=True)])
     wanted = wanted * (1 - smoothing) + smoothing / 7
     log = network(batch.images).detach().double().log_softmax(1)
     assert run.stats()[0]["loss"] == pytest.approx(float(-(wanted * log).sum(1).mean()), abs=1e-5)
+
+
+def test_votes_are_learned_where_they_do_not_contradict_the_label() -> None:
+    votes = torch.tensor([[0.6, 0.4, 0.0], [0.6, 0.4, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    labels = torch.tensor([0, 1, 1, 2])
+    expected = [[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]  # a draw is no contradiction
+    assert torch.equal(soft_targets(votes, labels), torch.tensor(expected))
 
 
 @pytest.mark.parametrize(
