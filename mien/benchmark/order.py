@@ -26,14 +26,16 @@ _EXPECTED: dict[str, tuple[tuple[str, ...], ...]] = {
     # Photos are like photos.
     "fed": ((_ORACLE,), (_MODEL,), (_IDENTITY, _UNTRAINED)),
     "conditional-fed": ((_ORACLE,), (_MODEL,), (_IDENTITY, _UNTRAINED)),
-    "told-from-photos": ((_ORACLE,), (_MODEL,), (_IDENTITY, _UNTRAINED)),
-    # They ask how one face changes: photos of other people at each step jump, and what does nothing has no curve.
+    # An untouched photo is a photo, though of another expression: an edit with faults may be told more easily.
+    "told-from-photos": ((_ORACLE,), (_MODEL, _IDENTITY, _UNTRAINED)),
+    # It asks how one face changes: photos of other people at each step jump, and what does nothing has no curve.
     "smoothness-per-face": ((_MODEL,), (_ORACLE,), (_IDENTITY, _UNTRAINED)),
-    "rank-correlation": ((_MODEL,), (_ORACLE,), (_IDENTITY, _UNTRAINED)),
-    # The mean of many people's curves may be smooth.
+    # The mean of many people's curves may be smooth; and photos are chosen by intensity too.
+    "rank-correlation": ((_MODEL, _ORACLE), (_IDENTITY, _UNTRAINED)),
     "smoothness-mean-curve": ((_MODEL, _ORACLE), (_IDENTITY, _UNTRAINED)),
     "smoothness-share": ((_MODEL, _ORACLE), (_IDENTITY, _UNTRAINED)),
-    # A critic sees best what it was trained against: models do not compare by it.
+    # A critic sees best what it was trained against: models do not compare by it. It has met no random weights, either,
+    # but what those paint is no photo.
     "referee-f1": ((_ORACLE, _IDENTITY), (_UNTRAINED,)),
     "referee-auc": ((_ORACLE, _IDENTITY), (_UNTRAINED,)),
     # The oracle shows somebody else.
@@ -67,7 +69,10 @@ def order_table(outcome: Outcome) -> Table:
         if verdicts:
             rows.append(Row(MEASURES[key].heading, ((Value(_shown(groups, roles)),), tuple(_told(verdicts)))))
     columns = Column("expected, best first", words=True), Column("found", words=True)
-    remarks = (f"{right} of {asked} are as expected. What a measure cannot be taken of comes last.",)
+    remarks = (
+        f"{right} of {asked} are as expected. Out of order is only what intervals tell apart; what a measure cannot be "
+        "taken of comes last.",
+    )
     return Table(
         "order", "Do the measures put the references where they belong?", "measure", columns, tuple(rows), remarks
     )
@@ -118,4 +123,6 @@ def _behind(first: Measurement, second: Measurement) -> bool:
         return False
     if first.value is None:
         return True
-    return first.value < second.value if first.better == "higher" else first.value > second.value
+    lower, higher = (first, second) if first.better == "higher" else (second, first)
+    top, bottom = (lower.value, lower.high), (higher.value, higher.low)
+    return max(end for end in top if end is not None) < min(end for end in bottom if end is not None)

@@ -74,6 +74,15 @@ def test_what_cannot_be_measured_comes_last_and_equals_are_in_order() -> None:
     assert out_of_order({"mine": None, "oracle": None}, roles, PHOTOS_FIRST) == []
 
 
+def test_where_intervals_overlap_nobody_is_behind() -> None:
+    roles = {"mine": "models", "oracle": "oracle"}
+    for better, sign in (("higher", 1), ("lower", -1)):
+        near = {"mine": number("m", sign * 0.60, 0.1, 9, better), "oracle": number("m", sign * 0.45, 0.1, 9, better)}
+        far = {"mine": number("m", sign * 0.60, 0.1, 9, better), "oracle": number("m", sign * 0.35, 0.1, 9, better)}
+        assert out_of_order(near, roles, PHOTOS_FIRST) == []
+        assert out_of_order(far, roles, PHOTOS_FIRST) == ["oracle behind mine"]
+
+
 def test_other_protocols_and_other_roles_are_left_alone() -> None:
     roles = {"mine": "models", "oracle": "oracle", "identity": "identity"}
     numbers = {"mine": one("m-of-4", 0.9), "oracle": one("m", 0.5), "identity": one("m", 0.1)}
