@@ -89,25 +89,15 @@ def _planes(codes: Tensor, images: Tensor) -> Tensor:
     return codes[:, :, None, None].expand(-1, -1, *images.shape[-2:]).to(images.dtype)
 
 
-class _InstanceNorm(nn.GroupNorm):
-    """Instance norm as a group norm with a group for each channel: the same, and in channels_last four times as fast.
-
-    PyTorch's instance norm copies such images into another layout (processor, torch 2.13).
-    """
-
-    def __init__(self, channels: int, affine: bool = True) -> None:
-        super().__init__(channels, channels, affine=affine)
-
-
 class _ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
             nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
-            _InstanceNorm(channels),
+            nn.InstanceNorm2d(channels, affine=True),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
-            _InstanceNorm(channels),
+            nn.InstanceNorm2d(channels, affine=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +116,7 @@ class ResidualGenerator(nn.Module):
         super().__init__()
 
         def normalised(conv: nn.Module, channels: int) -> list[nn.Module]:
-            return [conv, _InstanceNorm(channels), nn.ReLU(inplace=True)]
+            return [conv, nn.InstanceNorm2d(channels, affine=True), nn.ReLU(inplace=True)]
 
         width = base_channels
         layers = normalised(nn.Conv2d(image_channels + code_size, width, 7, 1, 3, bias=False), width)
@@ -153,7 +143,7 @@ class _ModulatedConv(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, embedding: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, 1, bias=False)
-        self.norm = _InstanceNorm(channels_out, affine=False)
+        self.norm = nn.InstanceNorm2d(channels_out)
         self.modulation = nn.Linear(embedding, 2 * channels_out)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -265,32 +255,38 @@ class _RealnessGradient(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, convolutions: list[nn.Conv2d], slope: float, mean: bool, *weights: Tensor
     ) -> Tensor:
-        positive, sizes, x = [], [], images
-        for layer in convolutions:
-            sizes.append(x.shape)
-            x = layer(x)
-            positive.append(x > 0)
-            x = F.leaky_relu(x, slope)
-        patches = F.conv2d(x, weights[-1], padding=1)
-        share = 1.0 / patches[0].numel() if mean else 1.0
-        gradient = conv2d_input(x.shape, weights[-1], torch.full_like(patches, share), padding=1)
-        for layer, size, above in zip(convolutions[::-1], sizes[::-1], positive[::-1], strict=True):
-            gradient = torch.where(above, gradient, slope * gradient)
-            gradient = conv2d_input(size, layer.weight, gradient, layer.stride, layer.padding)  # type: ignore[arg-type]
-        ctx.save_for_backward(*positive)
-        ctx.convolutions, ctx.slope, ctx.share, ctx.weights = convolutions, slope, share, weights
+        positive, sizes = [], []
+        with torch.autocast(images.device.type, enabled=False):
+            x = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
+            for layer in convolutions:
+                sizes.append(x.shape)
+                x = layer(x)
+                positive.append(x > 0)
+                x = F.leaky_relu(x, slope)
+            patches = F.conv2d(x, weights[-1], padding=1)
+            share = 1.0 / patches[0].numel() if mean else 1.0
+            gradient = conv2d_input(x.shape, weights[-1], torch.full_like(patches, share), padding=1)
+            for layer, size, above in zip(convolutions[::-1], sizes[::-1], positive[::-1], strict=True):
+                gradient = torch.where(above, gradient, slope * gradient)
+                gradient = conv2d_input(size, layer.weight, gradient, layer.stride, layer.padding)  # type: ignore[arg-type]
+        ctx.save_for_backward(*weights, *positive)
+        ctx.convolutions, ctx.slope, ctx.share = convolutions, slope, share
         return gradient
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, direction: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        count = len(ctx.convolutions)
+        weights, positive = ctx.saved_tensors[: count + 1], ctx.saved_tensors[count + 1 :]
         with torch.enable_grad(), torch.autocast(direction.device.type, enabled=False):
             x = direction
-            for layer, weight, above in zip(ctx.convolutions, ctx.weights, ctx.saved_tensors, strict=False):
+            for layer, weight, above in zip(ctx.convolutions, weights, positive, strict=False):
                 x = F.conv2d(x, weight, None, layer.stride, layer.padding)
                 x = torch.where(above, x, ctx.slope * x)
-            moved = ctx.share * F.conv2d(x, ctx.weights[-1], padding=1).sum()
-            return None, None, None, None, *torch.autograd.grad(moved, ctx.weights)
+            moved = ctx.share * F.conv2d(x, weights[-1], padding=1).sum()
+            wanted = [weight for weight, needed in zip(weights, ctx.needs_input_grad[4:], strict=True) if needed]
+            found = iter(torch.autograd.grad(moved, wanted) if wanted else ())
+        return None, None, None, None, *(next(found) if needed else None for needed in ctx.needs_input_grad[4:])
 
 
 class PatchCritic(nn.Module):
@@ -327,23 +323,23 @@ class PatchCritic(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(width, size, final_size, bias=False) for size in heads)
 
     def compare(
-        self, real: Float[Tensor, "n c h w"], fake: Float[Tensor, "n c h w"]
+        self, real: Float[Tensor, "n c h w"], fake: Float[Tensor, "m c h w"]
     ) -> tuple[CriticOutput, CriticOutput]:
-        """Judge two batches of one size in one go, which computes the gradients of large weights once, not twice."""
-        both = self(torch.cat([real, fake]))
-        (real_patches, fake_patches), heads = both.realness.chunk(2), [head.chunk(2) for head in both.heads]
-        first, second = (tuple(head[half] for head in heads) for half in (0, 1))
-        return CriticOutput(real_patches, first), CriticOutput(fake_patches, second)
+        """Judge two batches in one go, which computes the gradients of large weights once, not twice."""
+        both, sizes = self(torch.cat([real, fake])), [len(real), len(fake)]
+        patches, heads = both.realness.split(sizes), [head.split(sizes) for head in both.heads]
+        first, second = (CriticOutput(patches[half], tuple(head[half] for head in heads)) for half in (0, 1))
+        return first, second
 
     def realness_gradient(
         self, images: Float[Tensor, "n c h w"], patches: Literal["sum", "mean"] = "sum"
     ) -> Float[Tensor, "n c h w"]:
         """Return the gradient of each image's realness, its patches added up or averaged, by the image.
 
-        It can be differentiated by the critic's parameters, at a third of what differentiating a gradient costs: the
-        critic is linear but for its rectifiers, whose slopes stand still when the parameters move a little. So a product
-        of the gradient and a direction v is what the same network, without biases and with the slopes that the image
-        gave, makes of v; and the derivative of that is had by going forward once more, and back.
+        It can be differentiated by the critic's parameters, for less than differentiating a gradient costs: the critic is
+        linear but for its rectifiers, whose slopes stand still when the parameters move a little. So a product of the
+        gradient and a direction v is what the same network, without biases and with the slopes that the image gave, makes
+        of v; and the derivative of that is had by going forward once more, and back.
         """
         convolutions = [layer for layer in self.main if isinstance(layer, nn.Conv2d)]
         slope = next(layer.negative_slope for layer in self.main if isinstance(layer, nn.LeakyReLU))

@@ -157,7 +157,10 @@ def moments(optimizer: torch.optim.Optimizer, name: str, parameter: torch.nn.Par
 def load_moments(
     optimizer: torch.optim.Optimizer, name: str, parameter: torch.nn.Parameter, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Take back what `moments` returned: in the parameter's layout, since a sum depends on its order."""
+    """Take back what `moments` returned.
+
+    In the parameter's layout: fused Adam takes gradients and moments in the order in which they lie in memory.
+    """
     for key in ("step", "exp_avg", "exp_avg_sq"):
         if (saved := tensors.get(f"adam.{key}.{name}")) is not None:
             on_device = key != "step" or parameter.device.type == "cuda"

@@ -307,10 +307,30 @@ def test_the_critics_gradient_is_autograds_and_so_is_its_derivative(
         assert torch.allclose(slope, theirs[name], rtol=1e-9, atol=1e-12), name
 
 
+def test_the_critics_gradient_under_autocast_and_with_frozen_layers() -> None:
+    torch.manual_seed(0)
+    critic = PatchCritic(1, 16, (2,), base_channels=8, num_layers=2)
+    images = torch.randn(2, 1, 16, 16)
+    expected = critic.realness_gradient(images)
+    critic.main[0].requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        gradient = critic.realness_gradient(images)
+    assert torch.equal(gradient, expected)
+    gradient.square().sum().backward()
+    first, second = critic.main[0], critic.main[2]
+    assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+    assert first.weight.grad is None and second.weight.grad is not None
+    gradient = critic.realness_gradient(images)
+    with torch.no_grad():
+        second.weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        gradient.sum().backward()
+
+
 def test_two_batches_are_judged_as_each_alone() -> None:
     torch.manual_seed(0)
     critic = PatchCritic(1, 16, (7, 2), base_channels=8, num_layers=2)
-    real, fake = torch.randn(2, 4, 1, 16, 16)
+    real, fake = torch.randn(7, 1, 16, 16).split([4, 3])
     for one, judged in zip((real, fake), critic.compare(real, fake), strict=True):
         alone = critic(one)
         assert torch.allclose(judged.realness, alone.realness, atol=1e-6)

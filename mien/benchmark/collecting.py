@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.benchmark.contestants import Contestant, Faces, can_express
+from mien.benchmark.contestants import Contestant, Faces, Oracle, can_express
 from mien.benchmark.faces import Chosen, read_faces
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.requests import named_conditions, rising_conditions, walk_conditions
@@ -87,7 +87,7 @@ class Collector:
 
         Gives `answered` (n, k), `finite` (n, k), and for each edit what `photos` has of each photo, `realness-own` and
         `realness-referee` by its own critic and the referee's, `inside` and `outside` (grey levels changed), `identity`
-        (its features); `own` are the faces' own.
+        (its features); `own` are the faces' own. Of the oracle also `shown`, which photo of the pool each answer is.
         """
         conditions = named_conditions(self.chosen.expressions, self.protocol)
         return self._kept("edits", self._key(contestant), lambda: self._edits(contestant, conditions, report))
@@ -137,6 +137,8 @@ class Collector:
             part = {name: array.reshape(*shape, *array.shape[1:]) for name, array in seen.items()}
             part["own"] = describe(faces.images)
             part["answered"] = np.tile(answered, (len(faces), 1))
+            if isinstance(contestant, Oracle):
+                part["shown"] = contestant.shown(faces, conditions)
             parts.append(part)
             done += len(flat)
             report(done, total, "expressions")
@@ -198,7 +200,8 @@ class Collector:
 
     def _key(self, contestant: Contestant) -> dict[str, Any]:
         facts = contestant.facts
-        return {"kind": facts.kind, "name": facts.name, "sha256": facts.sha256}
+        key = {"kind": facts.kind, "name": facts.name, "sha256": facts.sha256}
+        return key | ({"photos": "named"} if isinstance(contestant, Oracle) else {})  # since which `shown` is kept
 
     def _kept(self, part: str, key: dict[str, Any], collect: Callable[[], Arrays]) -> Arrays:
         """Return what an earlier benchmark with the same circumstances collected, or collect and keep it."""

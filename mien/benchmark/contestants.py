@@ -172,14 +172,22 @@ class Oracle:
 
     def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
         """Draw for every face and condition a photo whose votes are near to what was asked."""
-        result = np.full((len(faces), len(conditions), *faces.images.shape[1:]), np.nan, np.float32)
+        shown = self.shown(faces, conditions)
+        result = np.full((*shown.shape, *faces.images.shape[1:]), np.nan, np.float32)
+        result[shown >= 0] = self._pool.images[shown[shown >= 0]]
+        return result
+
+    def shown(self, faces: Faces, conditions: Sequence[Condition]) -> np.ndarray:
+        """Return which photo of the pool each answer is: int64 (n, conditions), -1 where there is none.
+
+        Photos that are handed out are photos to compare with, too: a measure that learns must know which.
+        """
+        result = np.full((len(faces), len(conditions)), -1)
         for row, key in enumerate(faces.keys):
             for column, condition in enumerate(conditions):
-                if (
-                    condition.angle_radians is None
-                    and (image := self._pool.draw(key, condition, self._seed)) is not None
-                ):
-                    result[row, column] = image
+                if condition.angle_radians is None:
+                    place = self._pool.choose(key, condition, self._seed)
+                    result[row, column] = -1 if place is None else place
         return result
 
     def realness(self, images: np.ndarray) -> np.ndarray | None:

@@ -147,6 +147,15 @@ class Measurer:
             asked=np.repeat(np.array(possible, int), counts),
         )
 
+    def _whose(self, collected: Collected, faces: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Return whose face each edit shows, as a place in `Chosen.rows`: the edited one, or one that was handed out."""
+        own = self.chosen.edited[faces]
+        shown = collected.edits.get("shown")
+        if shown is None:
+            return own
+        photos = shown[faces, asked]
+        return np.where(photos >= 0, self.chosen.others[photos], own)
+
     def _features(self, collected: Collected, index: int, drawn: _Matched) -> tuple[np.ndarray, np.ndarray]:
         name = f"features-{index}"
         return self.photos[name][drawn.photos], collected.edits[name][drawn.faces, drawn.asked]
@@ -155,7 +164,7 @@ class Measurer:
         chosen, answered = self.chosen, collected.edits["answered"]
         drawn = self._matched(collected)
         real, generated = self._features(collected, index, drawn)
-        units = {"real_units": drawn.photos, "generated_units": chosen.edited[drawn.faces]}
+        units = {"real_units": drawn.photos, "generated_units": self._whose(collected, drawn.faces, drawn.asked)}
         faces, asked = np.nonzero(answered)
         features = self.photos[f"features-{index}"]
         counts = np.bincount(drawn.asked, minlength=len(chosen.expressions)).tolist()
@@ -168,7 +177,7 @@ class Measurer:
             asked,
             chosen.expressions,
         )
-        whose = {"real_units": chosen.others, "generated_units": chosen.edited[faces]}
+        whose = {"real_units": chosen.others, "generated_units": self._whose(collected, faces, asked)}
         return [
             replace(pooled, details={**pooled.details, "of_each": of_each}),
             extrapolated_fed(real, generated, layer=LAYER, seed=self.seed, **units),
@@ -252,7 +261,7 @@ class Measurer:
                 edits[drawn.faces, drawn.asked],
                 seed=self.seed,
                 real_units=drawn.photos,
-                generated_units=self.chosen.edited[drawn.faces],
+                generated_units=self._whose(collected, drawn.faces, drawn.asked),
             )
             found += [replace(m, measure=f"{m.measure}{suffix}") for m in measurements]
         return found

@@ -1,13 +1,14 @@
 """Do the measures measure? Whether each puts models and references where they belong.
 
-A measure that ranks a copy of the input, or random weights, above a model that edits is not measuring expressions; one
-that finds the person in a photo of somebody else is not measuring persons. What belongs where follows from what the
-references are; it is written down below, with the reason.
+A measure of expressions that ranks a copy of the input, or random weights, above a model that edits does not measure
+expressions; one that finds the person in a photo of somebody else does not measure persons. What belongs where follows from
+what the references are; it is written down below, with the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from mien.benchmark.measures import MEASURES
 from mien.benchmark.numbers import Numbers
@@ -59,18 +60,24 @@ def order_table(outcome: Outcome) -> Table:
     """
     numbers = Numbers(outcome)
     roles = {facts.name: facts.kind if facts.kind in _REFERENCES else _MODEL for facts in outcome.contestants}
-    rows, right, asked = [], 0, 0
+    rows, right, asked, pairs, apart = [], 0, 0, 0, 0
     for key, groups in _EXPECTED.items():
         enough = len(_REFERENCES & set(roles.values())) >= 2
         if not enough or (key in _OF_NEUTRAL_FACES and outcome.protocol.origin != "neutral"):
             continue
-        verdicts = {judge: _verdict(numbers, key, judge, roles, groups) for judge in numbers.judges(key)}
-        asked, right = asked + len(verdicts), right + sum(not wrong for wrong in verdicts.values())
+        verdicts = {
+            judge: in_order({name: numbers.get(name, key, judge) for name in roles}, roles, groups)
+            for judge in numbers.judges(key)
+        }
+        asked += len(verdicts)
+        right += sum(bool(verdict.right) and not verdict.wrong for verdict in verdicts.values())
+        pairs += sum(verdict.pairs for verdict in verdicts.values())
+        apart += sum(verdict.right + len(verdict.wrong) for verdict in verdicts.values())
         if verdicts:
             rows.append(Row(MEASURES[key].heading, ((Value(_shown(groups, roles)),), tuple(_told(verdicts)))))
     columns = Column("expected, best first", words=True), Column("found", words=True)
     remarks = (
-        f"{right} of {asked} are as expected. Out of order is only what intervals tell apart; what a measure cannot be "
+        f"{right} of {asked} are as expected; intervals tell {apart} of {pairs} pairs apart. What a measure cannot be "
         "taken of comes last.",
     )
     return Table(
@@ -78,21 +85,12 @@ def order_table(outcome: Outcome) -> Table:
     )
 
 
-def _verdict(
-    numbers: Numbers, key: str, judge: str | None, roles: Mapping[str, str], groups: Sequence[Sequence[str]]
-) -> list[str]:
-    return out_of_order({name: numbers.get(name, key, judge) for name in roles}, roles, groups)
-
-
-def _told(verdicts: Mapping[str | None, list[str]]) -> list[Value]:
+def _told(verdicts: Mapping[str | None, Verdict]) -> list[Value]:
     """Say it in a word where all judges agree, and who stands where otherwise."""
-    if not any(verdicts.values()):
-        return [Value("as expected")]
-    return [
-        Value(f"{judge}: {told}" if judge else told)
-        for judge, wrong in verdicts.items()
-        for told in ["; ".join(wrong) if wrong else "as expected"]
-    ]
+    words = {judge: verdict.wrong or [verdict.word] for judge, verdict in verdicts.items()}
+    if len({tuple(each) for each in words.values()}) == 1 and not any(v.wrong for v in verdicts.values()):
+        return [Value(next(iter(words.values()))[0])]
+    return [Value(f"{judge}: {told}" if judge else told) for judge, each in words.items() for told in each]
 
 
 def _shown(groups: Sequence[Sequence[str]], roles: Mapping[str, str]) -> str:
@@ -100,29 +98,52 @@ def _shown(groups: Sequence[Sequence[str]], roles: Mapping[str, str]) -> str:
     return ", then ".join(" and ".join(group) for group in present if group)
 
 
-def out_of_order(
+@dataclass(frozen=True)
+class Verdict:
+    """What the pairs of contestants say that belong in different places."""
+
+    pairs: int
+    """How many could be compared."""
+    right: int
+    """How many stand as expected, told apart by their intervals."""
+    wrong: list[str]
+    """Who stands behind whom against what is expected, by intervals that do not meet."""
+
+    @property
+    def word(self) -> str:
+        """The verdict where nothing is out of order."""
+        return "as expected" if self.right else "not told apart" if self.pairs else "nothing to compare"
+
+
+def in_order(
     found: Mapping[str, Measurement | None], roles: Mapping[str, str], groups: Sequence[Sequence[str]]
-) -> list[str]:
-    """Return in words who stands before whom against what is expected; nothing where the order is right.
+) -> Verdict:
+    """Compare contestants that belong in different places.
 
     `found` is each contestant's number, `roles` what each is; roles that are in no group are left alone, and so are numbers
-    of different protocols.
+    of different protocols. Who has no number stands behind all who have one.
     """
     place = {role: index for index, group in enumerate(groups) for role in group}
     ranked = [(name, place[roles[name]], m) for name, m in found.items() if m is not None and roles[name] in place]
-    wrong = []
+    pairs, right, wrong = 0, 0, []
     for name, own, measurement in ranked:
         for other, later, second in ranked:
-            if own < later and _behind(measurement, second):
-                wrong.append(f"{name} behind {other}")
-    return wrong
+            if own < later and _comparable(measurement, second):
+                pairs += 1
+                right += _behind(second, measurement)
+                wrong += [f"{name} behind {other}"] if _behind(measurement, second) else []
+    return Verdict(pairs, right, wrong)
+
+
+def _comparable(first: Measurement, second: Measurement) -> bool:
+    if first.value is None or second.value is None:
+        return (first.value is None) != (second.value is None)
+    return first.measure == second.measure
 
 
 def _behind(first: Measurement, second: Measurement) -> bool:
-    if second.value is None or (first.value is not None and first.measure != second.measure):
-        return False
-    if first.value is None:
-        return True
+    if first.value is None or second.value is None:
+        return second.value is not None
     lower, higher = (first, second) if first.better == "higher" else (second, first)
     top, bottom = (lower.value, lower.high), (higher.value, higher.low)
     return max(end for end in top if end is not None) < min(end for end in bottom if end is not None)

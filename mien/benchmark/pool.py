@@ -26,8 +26,8 @@ class Pool:
     expressions: tuple[str, ...]
     """Names of the k columns."""
 
-    def draw(self, key: str, condition: Condition, seed: int) -> np.ndarray | None:
-        """Return one of the photos nearest to a condition, by the key of the face that asks; None where there is none.
+    def choose(self, key: str, condition: Condition, seed: int) -> int | None:
+        """Return which of the photos nearest to a condition it is, by the key of the face that asks; None: there is none.
 
         What is asked is a distribution: the condition's shares times its intensity, and neutral for the rest.
         """
@@ -44,4 +44,4 @@ class Pool:
         count = max(_FEWEST, int(_NEAREST_SHARE * len(candidates)))
         nearest = candidates[np.argsort(distance, kind="stable")[:count]]
         digest = hashlib.blake2b(f"{seed}/{key}/{condition}".encode(), digest_size=8).digest()
-        return self.images[nearest[int.from_bytes(digest, "little") % len(nearest)]]
+        return int(nearest[int.from_bytes(digest, "little") % len(nearest)])

@@ -313,7 +313,7 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("Device", str(given.get("device") or "")),
         ("Machine", str(machine or "")),
         ("Version", f"mien {given.get('version') or ''}".strip()),
-        ("Commit", str(given.get("commit") or "")[:12]),
+        ("Commit", str(given.get("commit") or "")[:13]),
         ("Edits made by commit", ", ".join(name[:13] for name in given.get("collected_commits") or () if name)),
         ("Date", str(given.get("date") or "")),
     ]

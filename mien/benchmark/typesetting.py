@@ -161,7 +161,7 @@ def to_latex(table: Table) -> str:
     lines.append(rf"\label{{tab:{table.name}}}")
     lines += [r"\resizebox{\textwidth}{!}{%"] if wide else []
     lines += [rf"\begin{{tabular}}{{l{letters}}}", r"\toprule", *_latex_heads(table), r"\midrule"]
-    lines += [_latex_row(row, table.notes) for row in table.rows]
+    lines += [_latex_row(row, table.columns, table.notes) for row in table.rows]
     lines += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
     below = [rf"\textsuperscript{{{letter}}} {escape_latex(reason)}" for reason, letter in table.notes.items()]
     below += [escape_latex(remark) for remark in table.remarks]
@@ -199,7 +199,7 @@ def _latex_heads(table: Table) -> list[str]:
     return [*lines, " & ".join([escape_latex(table.corner), *heads]) + r" \\"]
 
 
-def _latex_row(row: Row, notes: dict[str, str]) -> str:
+def _latex_row(row: Row, columns: Sequence[Column], notes: dict[str, str]) -> str:
     def set_value(value: Value) -> str:
         mark = f"{escape_latex(value.mark)} " if value.mark else ""
         text = escape_latex(value.text)
@@ -209,10 +209,10 @@ def _latex_row(row: Row, notes: dict[str, str]) -> str:
         return mark + text + note + interval
 
     cells = []
-    for cell in row.cells:
+    for cell, column in zip(row.cells, columns, strict=True):
         values = [set_value(value) for value in cell]
-        below_each_other = r"\\ ".join(values)
-        cells.append(values[0] if len(values) == 1 else rf"\shortstack[r]{{{below_each_other}}}")
+        below_each_other, side = r"\\ ".join(values), "l" if column.words else "r"
+        cells.append(values[0] if len(values) == 1 else rf"\shortstack[{side}]{{{below_each_other}}}")
     name = rf"\textit{{{escape_latex(row.name)}}}" if row.quiet else escape_latex(row.name)
     return " & ".join([name, *cells]) + r" \\"
 

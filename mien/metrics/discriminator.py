@@ -6,7 +6,7 @@ threshold is calibrated on one half of the faces and used on the other; both kin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,8 @@ def discriminator_f1(
         )
         for i, name in enumerate(measures)
     ]
-    interval = percentile_interval(resampled_areas(real, generated, units, count, seed)) if count >= 2 else (None, None)
+    draws = resampled_counts(count, 1000, seed)
+    interval = percentile_interval(resampled_areas(real, generated, units, draws)) if count >= 2 else (None, None)
     value = area_under_curve(real, generated)
     auc = measured("discriminator-auc", value, interval, n=n, better="lower", reason="no scores", details=details)
     return [*result, auc]
@@ -107,16 +108,18 @@ def _balanced_f1(sums: np.ndarray) -> np.ndarray:
     return np.stack([(of_real + of_generated) / 2, of_real, of_generated], axis=1)
 
 
-def resampled_areas(real: np.ndarray, generated: np.ndarray, units: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the area of each of 1000 resamples of `count` faces; NaN where one has no real or no edited face.
+def resampled_areas(
+    real: np.ndarray, generated: np.ndarray, units: np.ndarray, draws: Iterable[np.ndarray]
+) -> np.ndarray:
+    """Return the area of each resample; NaN where one has no real or no edited face.
 
-    `units` (n + m,) tell whose the scores are; each resample weighs them by how often their face came. Equal counts and
-    seeds give equal resamples, so that areas of parts of the faces can be averaged.
+    `units` (n + m,) tell whose the scores are; `draws` are blocks of `resampled_counts`, and each resample weighs the
+    scores by how often their face came. With equal draws the areas of parts of the faces can be averaged.
     """
     order = np.argsort(generated, kind="stable")
     below, upto = (np.searchsorted(generated[order], real, side=side) for side in ("left", "right"))
     areas = []
-    for counts in resampled_counts(count, 1000, seed):
+    for counts in draws:
         of_real, of_generated = counts[:, units[: len(real)]], counts[:, units[len(real) :][order]]
         heaped = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(of_generated, axis=1)], axis=1)
         won = (of_real * (heaped[:, below] + heaped[:, upto])).sum(axis=1) / 2.0

@@ -14,13 +14,13 @@ import numpy as np
 
 from mien.errors import ConfigError
 from mien.metrics.discriminator import area_under_curve, resampled_areas
-from mien.metrics.intervals import join_units, percentile_interval
+from mien.metrics.intervals import join_units, percentile_interval, resampled_counts
 from mien.metrics.measurement import Measurement, measured
 
 #: Parts of the faces: each is scored by what was learned from the others.
 FOLDS = 5
-#: Faces of photos and of edits that an expression needs: two in each part.
-FEWEST = 2 * FOLDS
+#: Faces of photos and of edits that an expression needs: one in each part.
+FEWEST = FOLDS
 #: Added to the variances within the two kinds, which are 1: keeps the directions that few samples cannot tell from chance.
 _RIDGE = 0.5
 
@@ -41,11 +41,14 @@ def conditional_two_sample_auc(
 
     `real` (n, d) are features of photos, `generated` (m, d) of edits; labels are indices of `expressions`, what photos
     show and what edits were asked for. Fisher's linear discriminant with a ridge is learned from four fifths of the
-    faces and scores the last fifth, five times; the area is the chance that a photo scores above an edit: 0.5 where they
-    cannot be told apart, 1 where every one can, and lower is better. Units tell which samples share a face, also between
-    the two sets if both are given; a face is in one part only. The interval resamples faces and holds the scores fixed.
+    faces and scores the last fifth, five times; the area is the chance that a photo scores above an edit in the same
+    fifth: 0.5 where they cannot be told apart, 1 where every one can, and lower is better. Units tell which samples share
+    a face, also between the two sets if both are given; a face is in one part only. A photo that stands among the edits
+    must have its own unit there, or what was learned of it is found again. The interval resamples faces and holds the
+    scores fixed.
 
-    An expression with fewer than ten faces of either kind is undefined and not in the mean.
+    An expression with fewer than five faces of either kind is undefined and not in the mean. Raises `ConfigError` where
+    shapes do not fit together.
     """
     real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
@@ -54,9 +57,16 @@ def conditional_two_sample_auc(
             hint="describe real and edited images with the same layer of the same judge",
         )
     real_labels, generated_labels = np.asarray(real_labels), np.asarray(generated_labels)
+    if (len(real_labels), len(generated_labels)) != (len(real), len(generated)):
+        raise ConfigError(
+            f"{len(real_labels)} and {len(generated_labels)} labels do not belong to {len(real)} and {len(generated)} "
+            "images",
+            hint="give one label for every image",
+        )
     units = join_units(real_units, generated_units, len(real), len(generated))
     count = int(units.max()) + 1 if len(units) else 0
     of_real, of_generated = units[: len(real)], units[len(real) :]
+    draws = list(resampled_counts(count, 1000, seed)) if count else []
     measure = f"conditional-two-sample-auc-{layer}"
     found, areas = [], []
     for index, name in enumerate(expressions):
@@ -65,10 +75,9 @@ def conditional_two_sample_auc(
         reason = _unmeasurable(real[photos], generated[edits], *own, name)
         value, interval = None, (None, None)
         if not reason:
-            scores = _scores(real[photos], generated[edits], *own, seed)
-            value = area_under_curve(*scores)
-            areas.append(resampled_areas(*scores, np.concatenate(own), count, seed))
-            interval = percentile_interval(areas[-1])
+            value, resampled = _area(real[photos], generated[edits], *own, draws, seed)
+            areas.append(resampled)
+            interval = percentile_interval(resampled)
         details = {"real": len(photos), "generated": len(edits)}
         found.append(
             measured(
@@ -106,32 +115,46 @@ def _unmeasurable(
     return ""
 
 
-def _scores(
-    real: np.ndarray, generated: np.ndarray, real_units: np.ndarray, generated_units: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Score photos and edits, higher for more like photos, each by what was learned from other faces."""
+def _area(
+    real: np.ndarray,
+    generated: np.ndarray,
+    real_units: np.ndarray,
+    generated_units: np.ndarray,
+    draws: Sequence[np.ndarray],
+    seed: int,
+) -> tuple[float, np.ndarray]:
+    """Return the mean area of the parts, each scored by what was learned from the others, and that of each resample."""
     fold_of = _folds(real_units, generated_units, seed)
     real_folds, generated_folds = fold_of[real_units], fold_of[generated_units]
-    scores = np.zeros(len(real)), np.zeros(len(generated))
+    values, resampled = [], []
     for fold in range(FOLDS):
-        weights, offset = _discriminant(real[real_folds != fold], generated[generated_folds != fold])
-        for features, folds, into in ((real, real_folds, scores[0]), (generated, generated_folds, scores[1])):
-            into[folds == fold] = features[folds == fold] @ weights - offset
-    return scores
+        photos, edits = real_folds == fold, generated_folds == fold
+        if not photos.any() or not edits.any():
+            continue
+        weights = _discriminant(real[~photos], generated[~edits])
+        scores = real[photos] @ weights, generated[edits] @ weights
+        units = np.concatenate([real_units[photos], generated_units[edits]])
+        values.append(area_under_curve(*scores))
+        resampled.append(resampled_areas(*scores, units, draws))
+    stacked = np.stack(resampled)
+    known = np.isfinite(stacked)
+    sums = np.where(known, stacked, 0.0).sum(axis=0)
+    return float(np.mean(values)), np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _discriminant(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return Fisher's direction, by features that vary by 1 within the kinds, and the score halfway between the means."""
+def _discriminant(real: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """Return Fisher's direction, by features that vary by 1 within the kinds."""
     means = real.mean(axis=0), generated.mean(axis=0)
     within = np.concatenate([real - means[0], generated - means[1]])
     spread = within.std(axis=0)
+    between = means[0] - means[1]
     largest = np.maximum(np.abs(means[0]), np.abs(means[1]))
-    spread = np.where(spread > 1e-9 * largest, spread, 1.0)  # a feature that never changes tells nothing
+    # What never changes within the kinds tells all where they differ, and nothing where they do not.
+    spread = np.where(spread > 1e-9 * largest, spread, np.where(between != 0, np.abs(between), 1.0))
     within /= spread
     covariance = within.T @ within / len(within)
     covariance[np.diag_indices_from(covariance)] += _RIDGE
-    weights = np.linalg.solve(covariance, (means[0] - means[1]) / spread) / spread
-    return weights, float(weights @ (means[0] + means[1]) / 2)
+    return np.linalg.solve(covariance, between / spread) / spread
 
 
 def _folds(real_units: np.ndarray, generated_units: np.ndarray, seed: int) -> np.ndarray:
@@ -140,6 +163,8 @@ def _folds(real_units: np.ndarray, generated_units: np.ndarray, seed: int) -> np
     shared = np.intersect1d(real_units, generated_units)
     strata = (shared, np.setdiff1d(real_units, shared), np.setdiff1d(generated_units, shared))
     folds = np.zeros(int(max(real_units.max(), generated_units.max())) + 1, np.int64)
+    dealt = 0
     for members in strata:
-        folds[generator.permutation(members)] = np.arange(len(members)) % FOLDS
+        folds[generator.permutation(members)] = (dealt + np.arange(len(members))) % FOLDS
+        dealt += len(members)
     return folds

@@ -8,7 +8,7 @@ import pytest
 from outcomes import nothing, number, outcome
 
 from mien.benchmark.measures import MEASURES, measure_of
-from mien.benchmark.order import order_table, out_of_order
+from mien.benchmark.order import Verdict, in_order, order_table
 from mien.benchmark.outcome import ContestantFacts, Line, Outcome
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.typesetting import Table, document, to_markdown
@@ -43,7 +43,7 @@ def test_the_right_order_is_as_expected() -> None:
     table = order_table(made({"mine": 0.7, "theirs": 0.9, "random": 0.1, "identity": 0.2, "oracle": 0.8}))
     assert found(table) == ["as expected"]
     assert table.rows[0].cells[0][0].text == "oracle and models, then identity and untrained"
-    assert table.remarks[0].startswith("2 of 2 are as expected.")
+    assert table.remarks[0].startswith("2 of 2 are as expected;")
 
 
 def test_who_stands_where_is_told() -> None:
@@ -67,11 +67,19 @@ def test_lower_is_better_where_it_is() -> None:
 def test_what_cannot_be_measured_comes_last_and_equals_are_in_order() -> None:
     roles = {"mine": "models", "oracle": "oracle", "identity": "identity", "random": "untrained"}
     numbers = {"mine": one("m", 0.5), "oracle": one("m", 0.5), "identity": one("m", None), "random": one("m", None)}
-    assert out_of_order(numbers, roles, PHOTOS_FIRST) == []
-    assert out_of_order(numbers | {"mine": one("m", None), "random": one("m", 0.1)}, roles, PHOTOS_FIRST) == [
-        "mine behind random"
-    ]
-    assert out_of_order({"mine": None, "oracle": None}, roles, PHOTOS_FIRST) == []
+    # Oracle and model are equal; both stand before the two without a number.
+    assert in_order(numbers, roles, PHOTOS_FIRST) == Verdict(5, 4, [])
+    worse = in_order(numbers | {"mine": one("m", None), "random": one("m", 0.1)}, roles, PHOTOS_FIRST)
+    assert worse.wrong == ["mine behind random"]
+    assert in_order({"mine": None, "oracle": None}, roles, PHOTOS_FIRST) == Verdict(0, 0, [])
+
+
+def test_where_nothing_was_told_apart_nothing_is_as_expected() -> None:
+    alike = order_table(made({"mine": 0.5, "identity": 0.5, "oracle": 0.5}, "conditional-fed-pool-n60", "lower"))
+    assert found(alike) == ["not told apart"]
+    assert alike.remarks[0].startswith("0 of 2 are as expected; intervals tell 0 of 6 pairs apart.")
+    assert found(order_table(made({"mine": None, "identity": None, "oracle": None}))) == ["nothing to compare"]
+    assert found(order_table(made({"random": 0.3, "identity": 0.2}))) == ["nothing to compare"]  # of the same place
 
 
 def test_where_intervals_overlap_nobody_is_behind() -> None:
@@ -79,15 +87,16 @@ def test_where_intervals_overlap_nobody_is_behind() -> None:
     for better, sign in (("higher", 1), ("lower", -1)):
         near = {"mine": number("m", sign * 0.60, 0.1, 9, better), "oracle": number("m", sign * 0.45, 0.1, 9, better)}
         far = {"mine": number("m", sign * 0.60, 0.1, 9, better), "oracle": number("m", sign * 0.35, 0.1, 9, better)}
-        assert out_of_order(near, roles, PHOTOS_FIRST) == []
-        assert out_of_order(far, roles, PHOTOS_FIRST) == ["oracle behind mine"]
+        assert in_order(near, roles, PHOTOS_FIRST) == Verdict(1, 0, [])
+        assert in_order(far, roles, PHOTOS_FIRST) == Verdict(1, 0, ["oracle behind mine"])
 
 
 def test_other_protocols_and_other_roles_are_left_alone() -> None:
     roles = {"mine": "models", "oracle": "oracle", "identity": "identity"}
     numbers = {"mine": one("m-of-4", 0.9), "oracle": one("m", 0.5), "identity": one("m", 0.1)}
-    assert out_of_order(numbers, roles, PHOTOS_FIRST) == []
-    assert out_of_order({"mine": one("m", 0.9), "oracle": one("m", 0.1)}, roles, (("oracle",), ("identity",))) == []
+    assert in_order(numbers, roles, PHOTOS_FIRST) == Verdict(1, 1, [])  # oracle and identity
+    two = {"mine": one("m", 0.9), "oracle": one("m", 0.1)}
+    assert in_order(two, roles, (("oracle",), ("identity",))) == Verdict(0, 0, [])
 
 
 def test_with_fewer_than_two_references_there_is_nothing_to_check() -> None:

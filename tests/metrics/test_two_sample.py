@@ -88,7 +88,7 @@ def test_too_few_faces_are_undefined_and_said() -> None:
     faces = np.arange(40) % (FEWEST - 1)  # many pictures of few faces
     mean, only = measure(real, generated, generated_units=faces)
     assert mean.value is None and only.value is None
-    assert only.undefined == "40 faces of photos of happy and 9 of edits; 10 of each are needed"
+    assert only.undefined == "40 faces of photos of happy and 4 of edits; 5 of each are needed"
     broken = generated.copy()
     broken[3, 1] = np.nan
     assert "no numbers" in measure(real, broken)[1].undefined
@@ -97,6 +97,36 @@ def test_too_few_faces_are_undefined_and_said() -> None:
 
 def test_features_that_are_all_alike_cannot_be_told_apart() -> None:
     assert measure(np.ones((30, 5)), np.ones((30, 5)))[0].value == 0.5
+
+
+def test_photos_that_are_handed_back_are_told_by_nothing() -> None:
+    # Every edit is one of the photos, some often: by the photo's own unit it is scored as often for it as against it.
+    rng = np.random.default_rng(0)
+    photos, handed = rng.normal(size=(60, 40)), rng.integers(60, size=300)
+    values = measure(photos, photos[handed], real_units=np.arange(60), generated_units=handed)[0]
+    assert values.value is not None and 0.35 < values.value < 0.65
+    # Without, a photo is learned as a photo and met again as an edit.
+    leaked = measure(photos, photos[rng.permutation(60)])[0]
+    assert leaked.value is not None and leaked.value < 0.2
+
+
+@pytest.mark.parametrize(("n", "m"), [(10, 10), (15, 200)])
+def test_samples_of_one_distribution_are_not_told_apart_however_few(n: int, m: int) -> None:
+    values = [measure(*gaussians(0.0, n, m, 1, seed))[0].value for seed in range(60)]
+    assert np.mean([value for value in values if value is not None]) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_feature_that_only_differs_between_the_kinds_tells_all() -> None:
+    noise = np.random.default_rng(0).normal(size=(2, 50, 5))
+    real, generated = (np.concatenate([noise[k], np.full((50, 1), 0.1 * k)], axis=1) for k in (0, 1))
+    assert measure(real, generated)[0].value == 1.0
+
+
+def test_labels_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="3 and 20 labels"):
+        conditional_two_sample_auc(
+            np.zeros((20, 3)), np.zeros(3), np.zeros((20, 3)), np.zeros(20), ("happy",), layer="pool"
+        )
 
 
 def test_features_of_other_layers_are_refused() -> None:
