@@ -2,6 +2,7 @@
 
 measurement.py    a number with its circumstances, or the reason why there is none
 intervals.py      the bootstrap over faces, and a first-order interval for distances
+features.py       what measures on a judge's features ask of them
 expression_f1.py  does a judge see what was asked for?
 frechet.py        are the edits, as a judge describes them, like real faces? (FED)
 smoothness.py     does the expression grow evenly with the intensity?

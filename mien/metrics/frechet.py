@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.errors import ConfigError
+from mien.metrics.features import checked_features, checked_labels
 from mien.metrics.intervals import join_units, linear_interval
 from mien.metrics.measurement import Measurement, measured
 
@@ -43,7 +44,7 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
     The last trace is the sum of the singular values of a b^T: no root of a matrix is taken, nothing is squared first,
     and samples fewer than d need no correction. What is below the rounding of these sums is 0.
     """
-    real, generated = _features(real, generated)
+    real, generated = checked_features(real, generated)
     if min(len(real), len(generated)) < 2:
         raise ConfigError("a covariance needs at least two samples", hint="measure more images")
     a, b = (_centred(samples) for samples in (real, generated))
@@ -66,7 +67,7 @@ def fed(
     without them each sample is its own. The interval is for the distance that samples of this size have on average, by
     its influence function: drawn with replacement, duplicates shrink the covariance and push every resample upwards.
     """
-    real, generated = _features(real, generated)
+    real, generated = checked_features(real, generated)
     n = min(len(real), len(generated))
     reason = _unmeasurable(real, generated)
     details = {"real": len(real), "generated": len(generated), "dimension": real.shape[1]}
@@ -97,10 +98,8 @@ def conditional_fed(
     The pooled distance asks only whether all edits together look like all faces together, and a copy of the input may.
     `real_labels` (n,) and `asked` (m,) count `expressions`. N in the mean's name is the smallest class's sample size.
     """
-    real, generated = _features(real, generated)
-    real_labels, asked = np.asarray(real_labels), np.asarray(asked)
-    if len(real_labels) != len(real) or len(asked) != len(generated):
-        raise ConfigError("features and labels do not belong together", hint="give one label for every image")
+    real, generated = checked_features(real, generated)
+    real_labels, asked = checked_labels(real_labels, asked, real, generated)
     units = join_units(real_units, generated_units, len(real), len(generated))
     total, used, each = np.zeros(len(real) + len(generated)), [], []
     for index, name in enumerate(expressions):
@@ -138,7 +137,7 @@ def fed_curve(
 
     It shows how much of a distance is the size of the sample. Sizes that the sets do not hold are left out.
     """
-    real, generated = _features(real, generated)
+    real, generated = checked_features(real, generated)
     generator = np.random.default_rng(seed)
     curve = []
     for size in sizes:
@@ -169,7 +168,7 @@ def extrapolated_fed(
     through the whole sets, their halves and their quarters. Below four samples for each number of the feature the
     measure is undefined. It may come out slightly below 0 where the two are alike: to clip it would be a bias again.
     """
-    real, generated = _features(real, generated)
+    real, generated = checked_features(real, generated)
     n, dimension = min(len(real), len(generated)), real.shape[1]
     reason = _unmeasurable(real, generated)
     if not reason and n < _SAMPLES_PER_DIMENSION * dimension:
@@ -182,16 +181,6 @@ def extrapolated_fed(
     details = {"real": len(real), "generated": len(generated), "dimension": dimension}
     measure = f"fed-{layer}-extrapolated"
     return measured(measure, value, interval, n=n, better="lower", reason=reason, details=details)
-
-
-def _features(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
-    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
-        raise ConfigError(
-            f"features of shapes {real.shape} and {generated.shape} cannot be compared",
-            hint="describe real and edited images with the same layer of the same judge",
-        )
-    return real, generated
 
 
 def _unmeasurable(real: np.ndarray, generated: np.ndarray, name: str = "") -> str:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mien.errors import ConfigError
 from mien.metrics.discriminator import area_under_curve, resampled_areas
+from mien.metrics.features import checked_features, checked_labels
 from mien.metrics.intervals import join_units, percentile_interval, resampled_counts
 from mien.metrics.measurement import Measurement, measured
 
@@ -50,19 +50,8 @@ def conditional_two_sample_auc(
     An expression with fewer than five faces of either kind is undefined and not in the mean. Raises `ConfigError` where
     shapes do not fit together.
     """
-    real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
-    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
-        raise ConfigError(
-            f"features of shapes {real.shape} and {generated.shape} cannot be compared",
-            hint="describe real and edited images with the same layer of the same judge",
-        )
-    real_labels, generated_labels = np.asarray(real_labels), np.asarray(generated_labels)
-    if (len(real_labels), len(generated_labels)) != (len(real), len(generated)):
-        raise ConfigError(
-            f"{len(real_labels)} and {len(generated_labels)} labels do not belong to {len(real)} and {len(generated)} "
-            "images",
-            hint="give one label for every image",
-        )
+    real, generated = checked_features(real, generated)
+    real_labels, generated_labels = checked_labels(real_labels, generated_labels, real, generated)
     units = join_units(real_units, generated_units, len(real), len(generated))
     count = int(units.max()) + 1 if len(units) else 0
     of_real, of_generated = units[: len(real)], units[len(real) :]
