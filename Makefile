@@ -4,6 +4,7 @@
 #   TORCH_INDEX=https://download.pytorch.org/whl/cpu
 #                          an index that is searched too, here for PyTorch without the gigabytes of CUDA
 #   PYTEST_ARGS="-k faces" passed on to pytest
+#   JOBS=2                 processes that share the tests, 0 for none beside pytest's; otherwise one a core, four at most
 
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -12,6 +13,9 @@ TESTED := .venv/installed-for-tests
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
 # Twice quiet: errors only; what happens is told in one line for each step.
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+# A file of tests stays in one process, so that what its tests share is made once; tests/conftest.py puts long ones first.
+JOBS := auto
+SHARED := --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PHOTO := assets/astronaut.png
 PICTURES := out/astronaut-sad.png out/astronaut-gamut.png out/astronaut-sweep.png
 
@@ -31,7 +35,7 @@ demo: install ## install, then edit a portrait; the pictures lie in out/
 install: $(STAMP) ## make .venv with the package and what edits photos and films and trains
 
 test: $(TESTED) ## run the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS)
 
 lint: $(TESTED) ## run the quick checks: style, layers, types
 	$(BIN)/ruff check .

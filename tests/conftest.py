@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Sums are bit for bit the same only for the same number of threads, here and in the processes that tests start; and
+# tests that run side by side must not fight for cores. Set before torch is imported, which reads it once.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -33,8 +37,13 @@ from mien.training import Progress, TrainConfig, train  # noqa: E402
 for _kind in (GANmutConfig, GaussianGANmutConfig, StarGANConfig):
     _kind.__init__ = inspect.unwrap(_kind.__init__)
 
-# Sums are bit for bit the same only for the same number of threads.
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first: a file stays with one process, and the last one to end decides."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

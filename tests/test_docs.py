@@ -60,8 +60,11 @@ def test_the_page_names_every_command_and_option() -> None:
 def commands_in(page: str) -> list[list[str]]:
     """Return the words of every `mien` command that a page shows to be typed, in a block or as an example."""
     text = (ROOT / page).read_text("utf-8")
-    blocks = [line for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
-    shown = [line for line in [*blocks, *re.findall(r"For example `([^`]+)`", text)] if line.startswith("mien ")]
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
+    lines = [
+        line for block in blocks for line in block.replace("\\\n", " ").splitlines()
+    ]  # a backslash continues a line
+    shown = [line for line in [*lines, *re.findall(r"For example `([^`]+)`", text)] if line.startswith("mien ")]
     words = [shlex.split(line, comments=True)[1:] for line in shown]
     return [line for line in words if not any(word.strip("[]").isupper() for word in line)]  # those are to be filled in
 
