@@ -38,6 +38,8 @@ class TrainConfig:
     """Random rotation, shift, zoom and mirroring (`mien.batches.Augmentation`)."""
     ema_decay: float = 0.0
     """Decay of the moving average of the generator and its space; 0: no average."""
+    decay_share: float = 0.0
+    """Last share of the steps in which the learning rate falls evenly to zero; 0: it stays, 1: it falls from the start."""
     log_every: int = 50
     """Steps between lines of stats.jsonl; losses leave the device only then."""
     sample_every: int = 1000
@@ -50,6 +52,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "accumulate", "log_every", "sample_every", "checkpoint_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
+        require(0 <= self.decay_share <= 1, "decay_share", self.decay_share, "from 0 to 1")
         require(0 <= self.balance <= 10, "balance", self.balance, "from 0 to 10")
         require(abs(self.seed) < 2**63, "seed", self.seed, "a whole number of 63 bits")
 
@@ -116,6 +119,15 @@ class Trainer:
         parameters = dict(method.named_parameters())
         averaged = {name: parameters[name] for name in generator_names(method)}
         self.average = Average(averaged, config.ema_decay) if config.ema_decay else None
+        self.config = config
+
+    def set_learning_rate(self, step: int) -> None:
+        """Set the learning rate of a step, counted from 0: the method's, or what is left of it near the end."""
+        falling, left = self.config.decay_share * self.config.steps, self.config.steps - step
+        share = 1.0 if left >= falling else left / falling
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = share * self.method.config.learning_rate
 
     def state(self) -> dict[str, Tensor]:
         """Return every tensor of the state under a flat name."""
@@ -193,6 +205,7 @@ def take_step(
     for the whole batch at once. Each part is given the random numbers that the whole batch would be given.
     """
     many = len(parts) > 1
+    trainer.set_learning_rate(step)
     updates = [trainer.method.updates(dataclasses.replace(part, waits=many), step) for part in parts]
     random = [_random_state(fabric.device)] * len(parts)
     while True:

@@ -99,7 +99,15 @@ def tiny_ganmut() -> GANmutConfig:
 def tiny_loop() -> TrainConfig:
     """Return a loop in which nothing divides anything else: checkpoints, samples and losses fall on different steps."""
     return TrainConfig(
-        steps=23, batch_size=8, seed=5, balance=0.5, ema_decay=0.9, log_every=4, sample_every=9, checkpoint_every=5
+        steps=23,
+        batch_size=8,
+        seed=5,
+        balance=0.5,
+        ema_decay=0.9,
+        decay_share=0.5,
+        log_every=4,
+        sample_every=9,
+        checkpoint_every=5,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mien.batches import Batches
 from mien.errors import ConfigError, MienError, RunError
 from mien.expressions import BASIC
 from mien.methods import METHODS
@@ -20,9 +21,10 @@ from mien.methods.base import Batch, Method, Reading
 from mien.methods.ganmut import GANmut, GANmutConfig
 from mien.networks import Edit
 from mien.prepared import PreparedSet
+from mien.processes import make_fabric
 from mien.runs import Run
 from mien.spaces import LabelSpace
-from mien.stepping import Average, TrainConfig, Trainer, generator_names
+from mien.stepping import Average, TrainConfig, Trainer, generator_names, take_step
 from mien.training import Progress, sample_grid, train, trained_method
 
 CPU = torch.device("cpu")
@@ -112,7 +114,7 @@ def test_official_bug_3_the_learning_rate_is_the_settings_from_first_to_last_ste
         return step(self, *args)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    start(tmp_path / "run")
+    start(tmp_path / "run", decay_share=0.0)
     assert len(rates) == 23 + 11  # the critic each step, the generator every second
     assert set(rates) == {tiny_ganmut.learning_rate}
     assert not any("decay" in f.name for f in dataclasses.fields(GANmutConfig))
@@ -155,6 +157,7 @@ def test_a_state_that_is_no_number_is_not_saved_even_where_the_losses_still_are(
         {"steps": 0},
         {"batch_size": 0},
         {"ema_decay": 1.0},
+        {"decay_share": 1.5},
         {"balance": -1.0},
         {"balance": math.inf},
         {"seed": 10**30},
@@ -165,6 +168,27 @@ def test_settings_of_the_loop_out_of_range_are_refused(settings: dict[str, Any])
     with pytest.raises(ConfigError) as error:
         TrainConfig(**settings)
     assert next(iter(settings)) in error.value.hint
+
+
+def test_the_learning_rate_falls_evenly_over_its_share_and_moves_by_no_more(
+    prepared: PreparedSet, tiny_ganmut: GANmutConfig
+) -> None:
+    """By hand: 10 steps, the last 4 fall, from 1 by quarters. Adam's first move is as long as its learning rate."""
+    trainer = Trainer(GANmut(tiny_ganmut), TrainConfig(steps=10, batch_size=8, decay_share=0.4), CPU)
+    rates = []
+    for step in range(10):
+        trainer.set_learning_rate(step)
+        rates.append([group["lr"] for each in trainer.optimizers.values() for group in each.param_groups])
+    base = tiny_ganmut.learning_rate
+    assert np.allclose(rates, base * np.array([1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25])[:, None])
+
+    batches = Batches(
+        prepared, tiny_ganmut.expressions, image_size=16, image_channels=1, batch_size=8, seed=0, device=CPU
+    )
+    before = [parameter.detach().clone() for parameter in trainer.parameters["critic"]]
+    list(take_step(trainer, [batches.draw(0)], 8, make_fabric("32-true")))
+    moves = zip(trainer.parameters["critic"], before, strict=True)
+    assert max((now.detach() - then).abs().max().item() for now, then in moves) == pytest.approx(base / 2, rel=1e-3)
 
 
 # --- the average -------------------------------------------------------------------------------------------------
