@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -89,6 +90,10 @@ class Cascade(abc.ABC):
     def _judge(self, network: str, views: Any, owners: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run `rnet` or `onet` over boxes; return probabilities (count,) and values (count, 4 or 14)."""
 
+    def _workers(self) -> int:
+        """Return how many chunks are searched at a time."""
+        return 1
+
     def _for_each(self, work: Callable[..., None], chunks: Sequence[tuple[Any, ...]]) -> None:
         for chunk in chunks:
             work(*chunk)
@@ -114,7 +119,7 @@ class Cascade(abc.ABC):
             shrink = min(1.0, self.longest_side / max(shape[:2]))
             size = (max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)))
             at_once = max(1, self._pixels_at_once // (size[0] * size[1]))
-            chunks += [(members[start : start + at_once], size) for start in range(0, len(members), at_once)]
+            chunks += [(members[part], size) for part in shares(len(members), at_once, self._workers())]
 
         def search(chunk: list[int], size: tuple[int, int]) -> None:
             height, width = images[chunk[0]].shape[:2]
@@ -185,6 +190,16 @@ class Cascade(abc.ABC):
             scores.append(score)
             values.append(value.astype(np.float64))
         return np.concatenate(scores), np.concatenate(values)
+
+
+def shares(count: int, most: int, workers: int) -> list[slice]:
+    """Cut a count into parts of at most `most`, alike, and as many for each worker where that leaves four in a part."""
+    number = -(-count // most)
+    even = -(-number // workers) * workers
+    if count >= 4 * even:
+        number = even
+    ends = [count * part // number for part in range(number + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
 
 
 def stage_thresholds(threshold: float | None, thresholds: tuple[float, float, float]) -> tuple[float, float, float]:

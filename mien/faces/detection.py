@@ -53,14 +53,16 @@ def suppress(
     of falling score.
     """
     order = np.lexsort((-scores, groups))
+    boxes, groups = boxes[order], groups[order]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    kept: list[int] = []
-    for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        while len(members):
-            best, rest = members[0], members[1:]
-            kept.append(int(best))
-            shared = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
-            shared = shared.clip(0).prod(axis=1)
-            whole = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - shared
-            members = rest[shared <= overlap * whole]
-    return np.array(kept, np.int64)
+    kept, rest = [np.zeros(0, np.int64)], np.arange(len(order))
+    while len(rest):  # a round for all groups at once: the strongest of each stays, and what it overlaps goes
+        first = np.diff(groups[rest], prepend=groups[rest[0]] - 1) != 0
+        strongest, rest = rest[first], rest[~first]
+        kept.append(strongest)
+        best = strongest[np.cumsum(first)[~first] - 1]
+        shared = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
+        shared = shared.clip(0).prod(axis=1)
+        whole = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - shared
+        rest = rest[shared <= overlap * whole]
+    return order[np.sort(np.concatenate(kept))]

@@ -1,10 +1,11 @@
-"""Suppression of overlapping boxes, worked by hand."""
+"""Suppression of overlapping boxes, worked by hand and by the plain rule."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from mien.detection_study import overlap
 from mien.faces import Detection
 from mien.faces.detection import suppress
 
@@ -24,3 +25,19 @@ def test_suppress_by_hand() -> None:
 def test_area_of_a_box() -> None:
     assert Detection((2.0, 3.0, 6.0, 8.5), 1.0, np.zeros((5, 2))).area == pytest.approx(22.0)
     assert Detection((6.0, 3.0, 2.0, 8.5), 1.0, np.zeros((5, 2))).area == 0.0
+
+
+def test_suppress_is_the_greedy_rule_on_any_boxes() -> None:
+    """One box after the other, group by group, as the rule is written down."""
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        count = int(random.integers(1, 40))
+        corners = random.uniform(0, 20, (count, 2))
+        boxes = np.hstack([corners, corners + random.uniform(1, 20, (count, 2))])
+        scores, groups = random.random(count).round(1), random.integers(0, 4, count)  # some scores are equal
+        kept: list[int] = []
+        for i in np.lexsort((-scores, groups)):
+            rivals = [j for j in kept if groups[j] == groups[i]]
+            if all(overlap(boxes[i], boxes[j]) <= 0.4 for j in rivals):
+                kept.append(int(i))
+        assert suppress(boxes, scores, groups, 0.4).tolist() == kept

@@ -18,6 +18,7 @@ from torch.nn import functional
 from mien.detection_study import overlap
 from mien.errors import ConfigError, WeightsError
 from mien.faces import mtcnn as module
+from mien.faces.cascade import shares
 from mien.faces.mtcnn import MTCNN, _pool
 from mien.images import resize
 
@@ -66,6 +67,26 @@ def test_the_maxima_of_two_by_two_are_those_of_torch(size: tuple[int, int]) -> N
     expected = functional.max_pool2d(values, 2, 2, ceil_mode=True)
     assert torch.equal(_pool(values), expected)
     assert torch.equal(_pool(values.contiguous(memory_format=torch.channels_last)), expected)
+
+
+def test_the_hastened_first_layers_give_what_the_network_as_published_gives(mtcnn: MTCNN) -> None:
+    """Layer after layer, as the paper lists them; the weights have slopes of both signs."""
+    pnet, images = mtcnn._pnet, torch.randn(2, 3, 37, 50, generator=torch.Generator().manual_seed(0))
+    assert 0 < int((pnet.prelu1.weight < 0).sum()) < 10
+    with torch.inference_mode():
+        x = functional.max_pool2d(pnet.prelu1(pnet.conv1(images)), 2, 2, ceil_mode=True)
+        published = pnet.prelu3(pnet.conv3(pnet.prelu2(pnet.conv2(x))))
+        assert torch.allclose(pnet(images), published, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "workers", "lengths"),
+    [(128, 16, 2, [16] * 8), (24, 16, 2, [12, 12]), (10, 16, 2, [5, 5]), (6, 16, 2, [6]), (7, 3, 1, [2, 2, 3])],
+)
+def test_a_batch_is_shared_evenly(count: int, most: int, workers: int, lengths: list[int]) -> None:
+    parts = shares(count, most, workers)
+    assert [part.stop - part.start for part in parts] == lengths
+    assert [i for part in parts for i in range(count)[part]] == list(range(count))
 
 
 def test_pnet_at_one_place_equals_pnet_on_that_window(mtcnn: MTCNN) -> None:
