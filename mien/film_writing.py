@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -289,12 +289,15 @@ Box = tuple[int, int, int, int]
 Planes = list[np.ndarray]
 
 
-def kind_of(suffix: str) -> _Kind:
-    """Return what a film with a suffix is made of; `FilmError` where this program or this build cannot write it."""
+def kind_of(suffix: str, besides: Sequence[str] = ()) -> _Kind:
+    """Return what a film with a suffix is made of; `FilmError` where this program or this build cannot write it.
+
+    Its hint names `besides`, too: what the caller writes by other means.
+    """
     import av
 
     if suffix.lower() not in KINDS:
-        raise FilmError(f"no film can be written as `{suffix}`", hint=f"known: {', '.join(KINDS)}")
+        raise FilmError(f"no film can be written as `{suffix}`", hint=f"known: {', '.join([*KINDS, *besides])}")
     kind = KINDS[suffix.lower()]
     if kind.video not in av.codecs_available:
         raise FilmError(f"this build of PyAV has no encoder {kind.video}", hint="`pip install av` brings one that has")

@@ -58,7 +58,7 @@ def check_film_out(source: Path | str, out: Path | str) -> None:
     """Refuse, before the work, a file that could not be written, or that is the film itself."""
     source, out = Path(source), Path(out)
     if out.suffix.lower() not in ANIMATION_SUFFIXES:
-        kind_of(out.suffix)
+        kind_of(out.suffix, besides=ANIMATION_SUFFIXES)
     if out.is_dir():
         raise FilmError(f"`{out}` is a folder", hint="give the name of a file")
     if out.exists() and source.exists() and out.samefile(source):

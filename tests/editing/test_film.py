@@ -208,8 +208,9 @@ def test_the_film_itself_is_not_written_over(editor: Editor, tmp_path: Path) -> 
     content = film.read_bytes()
     with pytest.raises(FilmError, match="the film itself"):
         edit_film(editor, film, film, Condition.named("happy"))
-    with pytest.raises(FilmError, match="no film can be written as"):
+    with pytest.raises(FilmError, match="no film can be written as") as error:
         edit_film(editor, film, film.with_suffix(".avi"), Condition.named("happy"))
+    assert ".mp4" in error.value.hint and ".gif" in error.value.hint
     with pytest.raises(ConditionError, match="cannot start from"):
         edit_film(editor, film, film.with_suffix(".mkv"), Condition.named("happy"), start="nowhere")  # pyright: ignore[reportArgumentType]
     assert film.read_bytes() == content and len(list(tmp_path.iterdir())) == 1
