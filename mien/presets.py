@@ -74,6 +74,26 @@ _OURS_GAUSSIAN: Mapping[str, Any] = {
     "lambda_info_generator": 1.0,
 }
 
+#: What mends blotches afterwards, in a second part that starts from the first (`--init RUN`): added light must be soft and
+#: on both sides, and costs more; the learning rate falls to zero.
+_FINISH: Mapping[str, Any] = {
+    "lambda_cls": 0.35,
+    "lambda_rho": 0.6,
+    "lambda_mask": 4.0,
+    "lambda_edges": 4.0,
+    "lambda_lopsided": 16.0,
+    "lambda_bend": 1.5,
+    "lambda_stretch": 1.2,
+    "lambda_penalty": 0.5,
+    "rec_ramp_steps": 0,
+    "learning_rate": 3e-4,
+}
+_OURS_64: Mapping[str, Any] = {
+    **_OURS, "image_size": 64, "image_channels": 1, "generator_channels": 48, "critic_layers": 5,
+}  # fmt: skip
+_OURS_128: Mapping[str, Any] = {**_OURS, "image_size": 128, "image_channels": 1, "generator_channels": 48}
+_GPU_LOOP: Mapping[str, Any] = {"batch_size": 64, "precision": "bf16-mixed", "balance": 0.5, "ema_decay": 0.999}
+
 #: Small enough for two CPU cores.
 _CPU_SIZES: Mapping[str, Any] = {
     "image_size": 52,
@@ -117,15 +137,29 @@ PRESETS: dict[str, Preset] = {
         summary="GANmut on FER2013, 7 expressions, 64 px, with what pays; for a GPU",
         promise="not measured yet",
         method="ganmut",
-        method_settings={**_OURS, "image_size": 64, "image_channels": 1, "generator_channels": 48, "critic_layers": 5},
-        train_settings={"steps": 60_000, "batch_size": 64, "precision": "bf16-mixed", "balance": 0.5, "ema_decay": 0.999},
+        method_settings=_OURS_64,
+        train_settings={**_GPU_LOOP, "steps": 45_000},
+    ),
+    "ganmut-fer2013-finish": Preset(
+        summary="its second part, with --init RUN: light must be soft and on both sides",
+        promise="not measured yet",
+        method="ganmut",
+        method_settings={**_OURS_64, **_FINISH},
+        train_settings={**_GPU_LOOP, "steps": 15_000, "decay_share": 0.7},
     ),
     "ganmut-mixed-128": Preset(
         summary="GANmut on FER2013 and faces in the wild together, 7 expressions, 128 px, grey; for a GPU",
         promise="not measured yet",
         method="ganmut",
-        method_settings={**_OURS, "image_size": 128, "image_channels": 1, "generator_channels": 48},
-        train_settings={"steps": 30_000, "batch_size": 64, "precision": "bf16-mixed", "balance": 0.5, "ema_decay": 0.999},
+        method_settings=_OURS_128,
+        train_settings={**_GPU_LOOP, "steps": 20_000},
+    ),
+    "ganmut-mixed-128-finish": Preset(
+        summary="its second part, with --init RUN: light must be soft and on both sides",
+        promise="not measured yet",
+        method="ganmut",
+        method_settings={**_OURS_128, **_FINISH},
+        train_settings={**_GPU_LOOP, "steps": 10_000, "decay_share": 0.7},
     ),
     "ganmut-fer2013-cpu": Preset(
         summary="GANmut on FER2013, 7 expressions, 52 px, for a CPU: expressions strong, at the price of blotches",
