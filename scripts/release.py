@@ -58,23 +58,28 @@ def facts_of(run: Run) -> dict[str, int]:
     return {"steps": steps, "images": steps * batch_size, "seconds": round(training_seconds(stats, batch_size))}
 
 
-def release(runs: list[Run], data: Path, name: str, after: str | None) -> Path:
+def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: list[str], images: str) -> Path:
     """Export the last of a chain of runs under a name, with the facts that only its prepared set and presets know.
 
-    `after` names shipped weights that the chain went on from: their commands and parts come first.
+    `after` names shipped weights that the chain went on from: their commands and parts come first. `made_by` are the
+    commands that made a set that is a combination, of which the manifest knows the parents' hashes only; `images` are the
+    datasets in words.
     """
     prepared = PreparedSet.open(data)
     for run in runs:
         if run.configuration["data"]["hash"] != prepared.hash:
             raise SystemExit(f"{run.path} was trained on another set than {data}")
     recipe = prepared.manifest["recipe"]
+    if recipe["dataset"] == "combination" and not made_by:
+        raise SystemExit(f"{data} is a combination: tell the commands that made it with --made-by")
     detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
     options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
-    commands = [f"mien prepare {recipe['dataset']} SOURCE --out DATA --size {recipe['size']}{detector}{options}"]
+    prepare = f"mien prepare {recipe['dataset']} SOURCE --out DATA --size {recipe['size']}{detector}{options}"
+    commands = made_by or [prepare]
     parts: list[dict[str, int]] = []
     if after is not None:
         before = json.loads((WEIGHTS / f"{after}.json").read_text(encoding="utf-8"))
-        commands, parts = list(before["commands"]), list(before["parts"])
+        commands, parts = [*before["commands"], *made_by], list(before["parts"])
     for run in runs:
         parts.append(facts_of(run))
         commands.append(command(run.configuration, len(parts)))
@@ -82,7 +87,7 @@ def release(runs: list[Run], data: Path, name: str, after: str | None) -> Path:
         "commands": commands,
         "parts": parts,
         "data": {"hash": prepared.hash, "counts": prepared.manifest["counts"]["train"], "recipe": recipe},
-        "licence": "Apache-2.0; trained on FER2013, of which no image is part of this file or of the repository",
+        "licence": f"Apache-2.0; trained on {images}, of which no image is part of this file or of the repository",
         "limits": LIMITS,
     }
     return export(runs[-1], WEIGHTS / f"{name}.safetensors", facts)
@@ -167,6 +172,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="*", help="run folders, each of which started from the one before")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--after", help="shipped weights that the first of the runs started from")
+    parser.add_argument("--made-by", action="append", default=[], metavar="COMMAND", help="made --data; repeatable")
+    parser.add_argument("--images", default="FER2013", help="the datasets in words, for the licence")
     parser.add_argument("--name", required=True)
     parser.add_argument("--metrics", type=Path, nargs="+", metavar="REPORT")
     parser.add_argument("--judge", type=Path, metavar="RUN")
@@ -177,7 +184,8 @@ def main() -> None:
     if given.judge:
         print(release_judge(Run.read(given.judge), given.data, given.name))
         return
-    print(release([Run.read(path) for path in given.runs], given.data, given.name, given.after))
+    runs = [Run.read(path) for path in given.runs]
+    print(release(runs, given.data, given.name, given.after, given.made_by, given.images))
     print(export_onnx(given.name, WEIGHTS / f"{given.name}.onnx"))
 
 
