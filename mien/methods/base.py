@@ -25,6 +25,7 @@ from mien.losses import (
     gradient_penalty,
     light_asymmetry,
     light_edges,
+    mouth_window,
     r1_penalty,
     stretching,
 )
@@ -167,13 +168,16 @@ def critic_penalty(config: Any, critic: PatchCritic, batch: Batch, fake: Tensor,
 
 def warp_terms(config: Any, edit: Edit) -> dict[str, Tensor]:
     """Return the weighted terms that keep a warp generator's edits regular; those of weight zero are left out."""
+    light = edit.delta
+    if config.mouth_light:
+        light = light * (1 - config.mouth_light * mouth_window(*light.shape[-2:], light.device))
     terms = {
         "bend": (config.lambda_bend, lambda: bending(edit.displacement)),
         "stretch": (config.lambda_stretch, lambda: stretching(edit.displacement)),
         "fold": (config.lambda_fold, lambda: folding(edit.displacement)),
-        "mask": (config.lambda_mask, lambda: edit.delta.abs().mean()),
-        "edges": (config.lambda_edges, lambda: light_edges(edit.delta)),
-        "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(edit.delta)),
+        "mask": (config.lambda_mask, lambda: light.abs().mean()),
+        "edges": (config.lambda_edges, lambda: light_edges(light)),
+        "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(light)),
     }
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 
@@ -218,6 +222,7 @@ def check_settings(config: Any) -> None:
         require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")
     for name in (field.name for field in dataclasses.fields(config) if field.name.startswith("lambda_")):
         require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
+    require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
     require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")
     require(0 < config.learning_rate < math.inf, "learning_rate", config.learning_rate, "above 0, and finite")

@@ -12,7 +12,16 @@ import torch
 from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 
 from mien.errors import ConfigError, WeightsError
-from mien.losses import bending, folding, input_gradient, light_asymmetry, light_edges, r1_penalty, stretching
+from mien.losses import (
+    bending,
+    folding,
+    input_gradient,
+    light_asymmetry,
+    light_edges,
+    mouth_window,
+    r1_penalty,
+    stretching,
+)
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
 from mien.networks import CriticOutput, Edit
@@ -243,6 +252,14 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     later = method.equation_9(batch, edit, edited, codes, draw, step=500)
     assert later["rec"].item() == pytest.approx(2 * terms["rec"].item(), rel=1e-5)
 
+    changed(method, mouth_light=0.75)  # light is a quarter as dear where the mouth is
+    waived = edit.delta * (1 - 0.75 * mouth_window(16, 16, edit.delta.device))
+    terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
+    assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
+    assert terms["edges"].item() == pytest.approx(12 * light_edges(waived).item(), rel=1e-5)
+    assert terms["lopsided"].item() == pytest.approx(13 * light_asymmetry(waived).item(), rel=1e-5)
+    assert terms["bend"].item() == pytest.approx(expected["bend"].item(), rel=1e-5)
+
 
 # --- settings ----------------------------------------------------------------------------------------------------
 
@@ -270,6 +287,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"critic_channels": 0}, "1 or more"),
         ({"rec_ramp_steps": -5}, "0 or more"),
         ({"rec_share": 0.0}, "above 0 and at most 1"),
+        ({"mouth_light": 1.5}, "from 0 to 1"),
         ({"betas": (0.5,)}, "two numbers"),
         ({"betas": (2.0, 0.5)}, "below 1"),
         ({"betas": (0.5, math.nan)}, "below 1"),
