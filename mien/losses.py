@@ -153,9 +153,10 @@ def light_asymmetry(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
 
 
 def mouth_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
-    """Return 1 where an aligned face (`mien.faces.align`) has its mouth, open or shut, and 0 far from it, smooth between.
+    """Return nearly 1 where an aligned face (`mien.faces.align`) has its mouth, 0 far from it, smooth between.
 
-    What is behind lips and teeth cannot be had by moving what is seen: there light has to be added.
+    What is behind lips and teeth cannot be had by moving what is seen: there light has to be added. The window does not
+    follow a mouth that augmentation has moved, by up to 6 % of the side, or enlarged.
     """
     centre_x, centre_y, half_width, half_height = 0.5, 0.765, 0.19, 0.1
     x = ((torch.arange(width, device=device) + 0.5) / width - centre_x) / half_width

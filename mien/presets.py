@@ -74,8 +74,8 @@ _OURS_GAUSSIAN: Mapping[str, Any] = {
     "lambda_info_generator": 1.0,
 }
 
-#: What mends blotches afterwards, in a second part that starts from the first (`--init RUN`): added light must be soft and
-#: on both sides, and costs more; the learning rate falls to zero.
+#: A second part that starts from the first (`--init RUN`) and is meant to mend blotches, as such costs did in the weights
+#: trained on a CPU: added light must be soft and on both sides, and costs more; the learning rate falls to zero.
 _FINISH: Mapping[str, Any] = {
     "lambda_cls": 0.35,
     "lambda_rho": 0.6,

@@ -124,7 +124,7 @@ class Trainer:
     def set_learning_rate(self, step: int) -> None:
         """Set the learning rate of a step, counted from 0: the method's, or what is left of it near the end."""
         falling, left = self.config.decay_share * self.config.steps, self.config.steps - step
-        share = 1.0 if left >= falling else left / falling
+        share = min(1.0, max(0, left) / falling) if falling else 1.0
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = share * self.method.config.learning_rate

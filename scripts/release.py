@@ -1,13 +1,15 @@
 """Turn a run into weights that ship: safetensors, and a JSON with command, data, time and measured numbers.
 
     python scripts/release.py runs/first runs/second --data data/fer2013 --name ganmut-fer2013
+    python scripts/release.py runs/third --after ganmut-fer2013 --data data/both --name ganmut-fer2013 \\
+        --made-by "mien combine DATA OTHER --out DATA2" --images "FER2013 and others"
     mien bench ganmut-fer2013 --data data/clean --baselines --out reports/ganmut-fer2013
     python scripts/release.py --metrics reports/ganmut-fer2013 --name ganmut-fer2013
     python scripts/release.py --judge runs/judge --data data/clean --name judge-resnet18
 
-The first call writes the weights; after the benchmarks have run on them, the second writes what was measured of exactly
-these weights (by their hash) into the JSON: the reports' overall numbers, and the newest lines of
-benchmarks/results.jsonl. The last writes a judge.
+The first call writes the weights, or the second, where training goes on from those that ship; after the benchmarks have
+run on them, another writes what was measured of exactly these weights (by their hash) into the JSON: the reports' overall
+numbers, and the newest lines of benchmarks/results.jsonl. The last writes a judge.
 """
 
 from __future__ import annotations
@@ -42,12 +44,13 @@ TOLD = ("expression-f1", "conditional-fed", "smoothness-per-face", "intensity-ra
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results.jsonl"
 
 
-def command(configuration: dict[str, Any], part: int) -> str:
-    """Return the command that trained a run of this configuration as a part of a chain, counted from 1."""
+def command(configuration: dict[str, Any], part: int, place: str, steps: int) -> str:
+    """Return the command that trained a run of this configuration, on the set in `place`, as part of a chain from 1 on."""
     preset = configuration["preset"]
+    ended = f"  # to step {steps}" if steps < configuration["train_config"]["steps"] else ""
     changed = "".join(f" --set {setting}" for setting in settings_beside(preset, configuration))
     start = f" --init PART{part - 1}" if part > 1 else ""
-    return f"mien train {preset} --data DATA --out PART{part}{start}{changed}"
+    return f"mien train {preset} --data {place} --out PART{part}{start}{changed}{ended}"
 
 
 def facts_of(run: Run) -> dict[str, int]:
@@ -61,28 +64,33 @@ def facts_of(run: Run) -> dict[str, int]:
 def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: list[str], images: str) -> Path:
     """Export the last of a chain of runs under a name, with the facts that only its prepared set and presets know.
 
-    `after` names shipped weights that the chain went on from: their commands and parts come first. `made_by` are the
-    commands that made a set that is a combination, of which the manifest knows the parents' hashes only; `images` are the
-    datasets in words.
+    `after` names shipped weights that the chain went on from: their commands and parts come first, and another set than
+    theirs is called DATA2. `made_by` are the commands that made a set that is a combination, of which the manifest knows
+    the parents' hashes only; `images` are the datasets in words.
     """
     prepared = PreparedSet.open(data)
     for run in runs:
         if run.configuration["data"]["hash"] != prepared.hash:
             raise SystemExit(f"{run.path} was trained on another set than {data}")
     recipe = prepared.manifest["recipe"]
-    if recipe["dataset"] == "combination" and not made_by:
-        raise SystemExit(f"{data} is a combination: tell the commands that made it with --made-by")
-    detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
-    options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
-    prepare = f"mien prepare {recipe['dataset']} SOURCE --out DATA --size {recipe['size']}{detector}{options}"
-    commands = made_by or [prepare]
+    if recipe["dataset"] == "combination" and not (made_by and images):
+        raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
     parts: list[dict[str, int]] = []
+    commands: list[str] = []
+    place = "DATA"
     if after is not None:
         before = json.loads((WEIGHTS / f"{after}.json").read_text(encoding="utf-8"))
-        commands, parts = [*before["commands"], *made_by], list(before["parts"])
+        commands, parts = list(before["commands"]), list(before["parts"])
+        place = "DATA" if before["data"]["hash"] == prepared.hash else "DATA2"
+    detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
+    options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
+    prepare = f"mien prepare {recipe['dataset']} SOURCE --out {place} --size {recipe['size']}{detector}{options}"
+    if not commands or place == "DATA2":
+        commands += made_by or [prepare]
     for run in runs:
         parts.append(facts_of(run))
-        commands.append(command(run.configuration, len(parts)))
+        commands.append(command(run.configuration, len(parts), place, parts[-1]["steps"]))
+    images = images or "FER2013"
     facts = {
         "commands": commands,
         "parts": parts,
@@ -173,7 +181,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--after", help="shipped weights that the first of the runs started from")
     parser.add_argument("--made-by", action="append", default=[], metavar="COMMAND", help="made --data; repeatable")
-    parser.add_argument("--images", default="FER2013", help="the datasets in words, for the licence")
+    parser.add_argument("--images", default="", help="the datasets in words, for the licence; otherwise FER2013")
     parser.add_argument("--name", required=True)
     parser.add_argument("--metrics", type=Path, nargs="+", metavar="REPORT")
     parser.add_argument("--judge", type=Path, metavar="RUN")

@@ -163,11 +163,11 @@ def finish(part: Part, run: Run, weights: Path) -> dict[str, Any]:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print what was trained, in order."""
-    print(f"{'part':18} {'steps':>8} {'images':>11} {'minutes':>8} {'images/s':>9} {'MB':>6}")
+    print(f"{'part':24} {'steps':>8} {'images':>11} {'minutes':>8} {'images/s':>9} {'MB':>6}")
     for row in rows:
         rate = f"{row['images_per_second']:.0f}" if row["images_per_second"] else "-"
         size = row["bytes"] / 1e6
-        print(f"{row['part']:18} {row['steps']:8} {row['images']:11} {row['seconds'] / 60:8.1f} {rate:>9} {size:6.1f}")
+        print(f"{row['part']:24} {row['steps']:8} {row['images']:11} {row['seconds'] / 60:8.1f} {rate:>9} {size:6.1f}")
     print(f"{sum(row['seconds'] for row in rows) / 60:.1f} minutes of training in all")
 
 
@@ -190,6 +190,11 @@ def main() -> int:
     for part in (part for part in PARTS if not given.only or part.name in given.only):
         done = given.out / "done" / f"{part.name}.json"
         if not done.exists():
+            if part.after and not (given.out / "done" / f"{part.after}.json").exists():
+                print(
+                    f"error: {part.name} goes on from {part.after}, which is not done: train it first", file=sys.stderr
+                )
+                return 2
             try:
                 if until - time.monotonic() < LEAST_SECONDS and rows and not given.rehearse:
                     raise OutOfTimeError

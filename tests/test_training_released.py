@@ -31,6 +31,8 @@ def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tm
         calls += 1
     assert done.returncode == 0, done.stderr
     assert calls == 3
+    early = run(tmp_path / "early", "--only", "ganmut-fer2013")
+    assert (early.returncode, early.stderr.count("ganmut-fer2013-first")) == (2, 1)
     names = [line.split()[0] for line in done.stdout.splitlines()[1:-1]]
     ganmuts = [name for each in ("ganmut-fer2013", "ganmut-mixed-128") for name in (f"{each}-first", each)]
     assert names == ["stargan-fer2013", *ganmuts, "judge-resnet18", "judge-vgg16"]

@@ -72,7 +72,7 @@ class Cascade(abc.ABC):
         longest_side: int,
         pixels_at_once: int,
     ) -> None:
-        """Check and keep the settings; `pixels_at_once` of photos go through PNet together."""
+        """Check and keep the settings; `pixels_at_once` of photos are searched together."""
         check_search(minimum_size, scale_factor, longest_side)
         self.thresholds, self.minimum_size = stage_thresholds(threshold, thresholds), minimum_size
         self.scale_factor, self.longest_side = scale_factor, longest_side
@@ -107,7 +107,7 @@ class Cascade(abc.ABC):
     def detect(self, images: Sequence[np.ndarray], minimum_size: float | None = None) -> list[list[Detection]]:
         """Return the faces of each uint8 (height, width, 3) RGB image, largest box first.
 
-        Images of one size go through PNet together. `minimum_size`, in pixels of the images, stands in for the
+        Images of one size are searched together. `minimum_size`, in pixels of the images, stands in for the
         detector's own where the caller knows how large faces must be.
         """
         groups: dict[tuple[int, ...], list[int]] = {}

@@ -72,7 +72,8 @@ class _PNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, 32, h, w): what the network sees in each window."""
         x = functional.prelu(_pool(functional.conv2d(x, self.weight1, self.bias1)), self.slopes1)
-        x[:, : self.falling] = torch.maximum(x[:, : self.falling], x[:, -self.falling :])
+        if self.falling:
+            x[:, : self.falling] = torch.maximum(x[:, : self.falling], x[:, -self.falling :])
         x = functional.conv2d(x, self.weight2, self.conv2.bias)
         return self.prelu3(self.conv3(self.prelu2(x)))
 

@@ -124,7 +124,7 @@ class GaussianGANmutConfig:
     lambda_lopsided: float = 0.0
     """Weight of light that is added to one half of the face only (warp generator)."""
     mouth_light: float = 0.0
-    """Share of these three costs of added light that is waived at the mouth (faces aligned as `mien prepare` does)."""
+    """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
     learning_rate: float = 1e-4
     """Adam's, for both players."""
     betas: tuple[float, ...] = (0.5, 0.999)

@@ -144,6 +144,22 @@ def test_batches_and_single_images_give_the_same_faces(mtcnn: MTCNN, astronaut: 
         assert together[0].confidence == pytest.approx(alone[0].confidence, abs=1e-4)
 
 
+def test_several_threads_find_what_one_finds_and_leave_the_number_of_threads_as_it_was(
+    mtcnn: MTCNN, astronaut: np.ndarray
+) -> None:
+    photos = [np.roll(astronaut, 8 * shift, axis=1)[:, :480] for shift in range(8)]
+    alone = mtcnn.detect(photos)
+    torch.set_num_threads(2)
+    try:
+        together = mtcnn.detect(photos)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert [len(faces) for faces in together] == [len(faces) for faces in alone] and all(alone)
+    for (one, *_), (other, *_) in zip(alone, together, strict=True):
+        assert np.allclose(one.landmarks, other.landmarks, atol=0.01)
+
+
 def test_one_threshold_sets_the_three_stages() -> None:
     # The first two only propose: they may not throw away what the last is to judge.
     assert MTCNN(threshold=0.9).thresholds == (0.6, 0.7, 0.9)
