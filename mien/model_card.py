@@ -56,7 +56,7 @@ def _header(description: Mapping[str, Any]) -> str:
         "library_name": "mien",
         "pipeline_tag": "image-to-image",
         "tags": ["facial-expressions", "gan", "image-editing", *([str(method)] if method else [])],
-        "datasets": [dataset] if (dataset := _dataset(description)) else [],
+        "datasets": [name for name in _datasets(description) if name != "folder"],
         "metrics": sorted({_HUB_METRICS[m["name"]] for m in _metrics(description) if m.get("name") in _HUB_METRICS}),
     }
     lines = []
@@ -76,9 +76,13 @@ def _licence(text: object) -> dict[str, str]:
     return {"license": first} if first in _LICENCES else {"license": "other", "license_name": text.strip()}
 
 
-def _dataset(description: Mapping[str, Any]) -> str | None:
+def _datasets(description: Mapping[str, Any]) -> list[str]:
     recipe = description.get("data", {}).get("recipe", {})
-    return recipe.get("dataset") or description.get("training", {}).get("data", {}).get("dataset")
+    if recipe.get("dataset") == "combination":
+        names = [parent.get("dataset") for parent in recipe.get("options", {}).get("parents", ())]
+    else:
+        names = [recipe.get("dataset") or description.get("training", {}).get("data", {}).get("dataset")]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _metrics(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -141,7 +145,7 @@ def _limits(description: Mapping[str, Any]) -> str:
 def _training(description: Mapping[str, Any]) -> str:
     training, data = description.get("training", {}), description.get("data", {})
     lines = []
-    if dataset := _dataset(description):
+    if dataset := data.get("images") or ", ".join(_datasets(description)):
         digest = data.get("hash") or training.get("data", {}).get("hash")
         lines.append(f"Data: {dataset}" + (f", prepared set `{digest[:12]}`" if digest else ""))
     if counts := {name: count for name, count in data.get("counts", {}).items() if count}:

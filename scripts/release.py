@@ -94,7 +94,12 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
     facts = {
         "commands": commands,
         "parts": parts,
-        "data": {"hash": prepared.hash, "counts": prepared.manifest["counts"]["train"], "recipe": recipe},
+        "data": {
+            "images": images,
+            "hash": prepared.hash,
+            "counts": prepared.manifest["counts"]["train"],
+            "recipe": recipe,
+        },
         "licence": f"Apache-2.0; trained on {images}, of which no image is part of this file or of the repository",
         "limits": LIMITS,
     }

@@ -142,8 +142,8 @@ def results() -> str:
             "",
             scores(),
             "",
-            f"{protocol['faces']} faces were edited to each expression, seed {protocol['seed']}. The other dataset, faces "
-            "in the wild, was not trained on.",
+            f"{protocol['faces']} faces were edited to each expression, seed {protocol['seed']}. Of the people in the "
+            "other dataset, faces in the wild, none was trained on.",
             beyond(),
             f"`mien read` names {reading['agreement']['value']:.0%} of {reading['agreement']['n']} of FER2013's validation "
             "faces as the annotators' majority does, and its",

@@ -53,6 +53,16 @@ def test_licences_have_the_hubs_names(licence: str | None, header: dict[str, str
     assert said == header
 
 
+def test_a_model_that_learned_from_several_datasets_names_them_all() -> None:
+    parents = [{"dataset": name, "name": name} for name in ("fer2013", "rafdb", "folder")]
+    description = {"data": {"recipe": {"dataset": "combination", "options": {"parents": parents}}}}
+    text = model_card(description, "x")
+    assert ModelCard(text).data.to_dict()["datasets"] == ["fer2013", "rafdb"]  # the hub knows no `folder`
+    assert "Data: fer2013, rafdb, folder" in text
+    description["data"]["images"] = "FER2013 and photos of ours"
+    assert "Data: FER2013 and photos of ours" in model_card(description, "x")
+
+
 def test_every_number_of_the_description_is_there_with_its_circumstances(shipped: dict[str, Any]) -> None:
     text = model_card(shipped, "ada/tiny")
     names = tuple(f"| {metric['name']} |" for metric in shipped["metrics"])
