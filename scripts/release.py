@@ -32,11 +32,12 @@ from mien.training import trained_method
 
 #: What a person who looks at the edits sees; printed on the model card.
 LIMITS = [
-    "Surprise on a broad smile: the mouth cannot be opened well by moving it, dark spots appear beside the teeth.",
-    "Fear leaves faint patches of light on the forehead and near the eyes of some faces.",
+    "Surprise on a broad smile: the mouth opens only in part, with shadows below it.",
+    "Disgust leaves a light spot between the eyes of some faces; anger may paint bared teeth as a light patch.",
+    "Fear leaves light or shadow beside the mouth of some faces.",
     "Faces turned aside come out worse than frontal ones; profiles smear.",
-    "A broad smile that is taken away stays a slight smile.",
-    "Trained on small grey web images that crowds labelled, unbalanced in age, origin and quality.",
+    "A broad smile that is taken away leaves teeth or creases.",
+    "Trained on small web images that crowds labelled, unbalanced in age, origin and quality.",
 ]
 #: What a card tells of a report, which has more.
 TOLD = ("expression-f1", "conditional-fed", "smoothness-per-face", "intensity-rank-correlation", "identity-similarity",
