@@ -180,7 +180,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "ganmut-fer2013-cpu-polish": Preset(
         summary="its third part, with --init MODEL: light must be soft and on both sides, except at the mouth",
-        promise="macro-F1 0.72 and 0.79 by two judges on 300 edited neutral faces, where it was also chosen (photos: 0.67, 0.69)",
+        promise="macro-F1 0.72 and 0.79 by two judges, 300 edited neutral faces (also chosen by them); photos: 0.67, 0.69",
         method="ganmut",
         method_settings={**_CPU, **_FINISH},
         train_settings={"steps": 1000, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998, "decay_share": 1.0},

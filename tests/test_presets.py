@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.prepared import PreparedSet
-from mien.presets import PRESETS, configure, find_preset
+from mien.presets import PRESETS, configure, find_preset, settings_beside
 from mien.training import TrainConfig, train
 
 
@@ -99,3 +100,12 @@ def test_the_smoke_preset_takes_its_first_steps(prepared: PreparedSet, tmp_path:
     run = train("smoke", PRESETS["smoke"].method, method_config, loop, prepared.path, tmp_path / "run")
     assert [line["step"] for line in run.stats()] == [2]
     assert {"critic/penalty", "generator/bend", "generator/fold"} <= set(run.stats()[0])
+
+
+def test_what_a_run_sets_beside_its_preset_makes_it_again_though_it_is_older_than_a_setting() -> None:
+    preset = find_preset("ganmut-fer2013-cpu-polish")
+    method, loop = configure(preset, {"seed": 7, "lambda_cls": 0.25})
+    configuration = {"method_config": dataclasses.asdict(method), "train_config": dataclasses.asdict(loop)}
+    assert sorted(settings_beside("ganmut-fer2013-cpu-polish", configuration)) == ["lambda_cls=0.25", "seed=7"]
+    del configuration["method_config"]["mouth_light"]  # the run had none, which the preset now has
+    assert "mouth_light=0.0" in settings_beside("ganmut-fer2013-cpu-polish", configuration)

@@ -44,6 +44,10 @@ class Detector(Protocol):
         ...
 
 
+#: Pairs of boxes that are compared in one go: bounds memory.
+_PAIRS_AT_ONCE = 100_000
+
+
 def suppress(
     boxes: np.ndarray, scores: np.ndarray, groups: np.ndarray, overlap: float, of_smaller: bool = False
 ) -> np.ndarray:
@@ -56,13 +60,23 @@ def suppress(
     boxes, groups = boxes[order], groups[order]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept, rest = [np.zeros(0, np.int64)], np.arange(len(order))
-    while len(rest):  # a round for all groups at once: the strongest of each stays, and what it overlaps goes
-        first = np.diff(groups[rest], prepend=groups[rest[0]] - 1) != 0
-        strongest, rest = rest[first], rest[~first]
-        kept.append(strongest)
-        best = strongest[np.cumsum(first)[~first] - 1]
-        shared = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
+    while len(rest):  # once, where boxes are not very many: the strongest ones, with all weaker ones of their groups
+        places = np.arange(len(rest))
+        weaker = np.searchsorted(groups[rest], groups[rest], side="right") - places - 1
+        head = max(1, int(np.searchsorted(np.cumsum(weaker), _PAIRS_AT_ONCE, side="right")))
+        weaker = weaker[:head]
+        one = np.repeat(places[:head], weaker)
+        other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(weaker) - weaker, weaker)
+        a, b = rest[one], rest[other]
+        shared = np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])
         shared = shared.clip(0).prod(axis=1)
-        whole = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - shared
-        rest = rest[shared <= overlap * whole]
-    return order[np.sort(np.concatenate(kept))]
+        whole = np.minimum(areas[a], areas[b]) if of_smaller else areas[a] + areas[b] - shared
+        rivals = ~(shared <= overlap * whole)
+        stays = [True] * len(rest)
+        for strong, weak in zip(one[rivals].tolist(), other[rivals].tolist(), strict=True):
+            if stays[strong]:  # settled: whatever is stronger came before
+                stays[weak] = False
+        staying = np.array(stays)
+        kept.append(rest[:head][staying[:head]])
+        rest = rest[head:][staying[head:]]
+    return order[np.concatenate(kept)]

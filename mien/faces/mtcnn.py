@@ -37,12 +37,6 @@ _PIXELS_OF_PYRAMID, _PIXELS_OF_CANDIDATES = 176_000, 37_000
 class _PNet(nn.Module):
     """Proposal network: window of 12 pixels, stride 2, on images of any size."""
 
-    weight1: Tensor
-    bias1: Tensor
-    slopes1: Tensor
-    weight2: Tensor
-    falling: int
-
     def __init__(self) -> None:
         super().__init__()
         self.conv1, self.prelu1 = nn.Conv2d(3, 10, 3), nn.PReLU(10)
@@ -50,32 +44,10 @@ class _PNet(nn.Module):
         self.conv3, self.prelu3 = nn.Conv2d(16, 32, 3), nn.PReLU(32)
         self.box, self.face = nn.Conv2d(32, 4, 1), nn.Conv2d(32, 2, 1)
 
-    def hasten(self) -> None:
-        """Prepare the first layers, once the weights are there, to take less time and give the same but for rounding.
-
-        A PReLU of slope a is max(x, a x) where a < 0: a x is one more channel of the convolution, and the maxima of both
-        can be taken before they meet. Else it keeps the order of values, and can follow the pool, which leaves a quarter.
-        """
-        slopes = self.prelu1.weight.detach()
-        falling, rising = (torch.nonzero(sign).flatten() for sign in (slopes < 0, slopes >= 0))
-        order, count = torch.cat([falling, rising]), len(falling)
-        first, second = (layer.weight.detach() for layer in (self.conv1, self.conv2))
-        bias = cast(Tensor, self.conv1.bias).detach()
-        a = slopes[falling]
-        self.register_buffer("weight1", torch.cat([first[order], a[:, None, None, None] * first[falling]]), False)
-        self.register_buffer("bias1", torch.cat([bias[order], a * bias[falling]]), False)
-        self.register_buffer("slopes1", torch.cat([torch.ones(count), slopes[rising], torch.ones(count)]), False)
-        unused = torch.zeros(len(second), count, *second.shape[2:])
-        self.register_buffer("weight2", torch.cat([second[:, order], unused], dim=1), False)
-        self.falling = count
-
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, 32, h, w): what the network sees in each window."""
-        x = functional.prelu(_pool(functional.conv2d(x, self.weight1, self.bias1)), self.slopes1)
-        if self.falling:
-            x[:, : self.falling] = torch.maximum(x[:, : self.falling], x[:, -self.falling :])
-        x = functional.conv2d(x, self.weight2, self.conv2.bias)
-        return self.prelu3(self.conv3(self.prelu2(x)))
+        x = _pool(self.prelu1(self.conv1(x)))
+        return self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
 
     def probability(self, seen: Tensor) -> Tensor:
         """Return (batch, h, w): how probably each window is a face, the softmax of two classes."""
@@ -158,7 +130,6 @@ class MTCNN(Cascade):
         self._pnet, self._rnet, self._onet = _PNet(), _RNet(), _ONet()
         networks = nn.ModuleDict({"pnet": self._pnet, "rnet": self._rnet, "onet": self._onet})
         networks.load_state_dict(load(checked_weights(_WEIGHTS)))
-        self._pnet.hasten()
         networks.requires_grad_(False).eval().to(self.device)
 
     def _views(self, stack: np.ndarray) -> _HostViews | _DeviceViews:

@@ -69,16 +69,6 @@ def test_the_maxima_of_two_by_two_are_those_of_torch(size: tuple[int, int]) -> N
     assert torch.equal(_pool(values.contiguous(memory_format=torch.channels_last)), expected)
 
 
-def test_the_hastened_first_layers_give_what_the_network_as_published_gives(mtcnn: MTCNN) -> None:
-    """Layer after layer, as the paper lists them; the weights have slopes of both signs."""
-    pnet, images = mtcnn._pnet, torch.randn(2, 3, 37, 50, generator=torch.Generator().manual_seed(0))
-    assert 0 < int((pnet.prelu1.weight < 0).sum()) < 10
-    with torch.inference_mode():
-        x = functional.max_pool2d(pnet.prelu1(pnet.conv1(images)), 2, 2, ceil_mode=True)
-        published = pnet.prelu3(pnet.conv3(pnet.prelu2(pnet.conv2(x))))
-        assert torch.allclose(pnet(images), published, rtol=1e-5, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("count", "most", "workers", "lengths"),
     [(128, 16, 2, [16] * 8), (24, 16, 2, [12, 12]), (10, 16, 2, [5, 5]), (6, 16, 2, [6]), (7, 3, 1, [2, 2, 3])],
