@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.detection_study import overlap
-from mien.faces import Detection
+from mien.faces import Detection, detection
 from mien.faces.detection import suppress
 
 
@@ -27,8 +27,10 @@ def test_area_of_a_box() -> None:
     assert Detection((6.0, 3.0, 2.0, 8.5), 1.0, np.zeros((5, 2))).area == 0.0
 
 
-def test_suppress_is_the_greedy_rule_on_any_boxes() -> None:
-    """One box after the other, group by group, as the rule is written down."""
+@pytest.mark.parametrize("pairs_at_once", [1, 30, 100_000])
+def test_suppress_is_the_greedy_rule_on_any_boxes(pairs_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One box after the other, group by group, as the rule is written down; in one go and in many."""
+    monkeypatch.setattr(detection, "_PAIRS_AT_ONCE", pairs_at_once)
     random = np.random.default_rng(0)
     for _ in range(50):
         count = int(random.integers(1, 40))
