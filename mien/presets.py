@@ -251,14 +251,14 @@ def settings_beside(name: str, configuration: Mapping[str, Any]) -> list[str]:
     A setting that did not exist yet when the run was configured has its default there, whatever the preset says by now.
     """
     method_config, train_config = configure(find_preset(name), {})
-    defaults = {**dataclasses.asdict(type(method_config)()), **dataclasses.asdict(TrainConfig())}
-    found = {**defaults, **configuration["method_config"], **configuration["train_config"]}
     wanted = {**dataclasses.asdict(method_config), **dataclasses.asdict(train_config)}
-    return [
-        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
-        for key, value in found.items()
-        if (list(wanted[key]) if isinstance(wanted[key], tuple) else wanted[key]) != value
-    ]
+    found = {**dataclasses.asdict(type(method_config)()), **dataclasses.asdict(TrainConfig())}
+    found |= {**configuration["method_config"], **configuration["train_config"]}
+
+    def said(value: Any) -> str:  # JSON has lists where a configuration has tuples
+        return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+    return [f"{key}={said(value)}" for key, value in found.items() if said(value) != said(wanted[key])]
 
 
 def configure(preset: Preset, overrides: Mapping[str, Any]) -> tuple[Any, TrainConfig]:

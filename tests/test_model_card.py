@@ -82,8 +82,9 @@ def test_every_number_of_the_description_is_there_with_its_circumstances(shipped
 
 def test_the_training_is_told_as_it_was(shipped: dict[str, Any]) -> None:
     text = model_card(shipped, "ada/tiny")
-    assert "7,200 steps, 230,400 images, 91 minutes" in text  # the sums of its four parts
-    assert "disgust 255" in text and "contempt" not in text
+    assert "12,950 steps, 414,400 images, 178 minutes" in text  # the sums of its seven parts
+    assert "FER2013 and faces in the wild" in text
+    assert "disgust 310" in text and "contempt" not in text
     assert all(command in text for command in shipped["commands"])
     assert "generator 436,039, critic 1,105,240" in text
 

@@ -107,12 +107,14 @@ def test_a_step_is_a_program_that_talks_to_stderr(tmp_path: Path, capfd: pytest.
 
 
 _INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from mien.experiments import run
 from mien.experiments.plan import Plan
 sys.path.insert(0, {tests!r})
 from test_running import Noted
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where the tests run in the background of a shell
 command = ("prepare", "drawn", "--option", "count=100000", "--size", "64", "--workers", "1", "--out", {out!r} + "/set")
 try:
     run(Plan("test", Path({out!r}), (Noted("long", Path({out!r}) / "never", command),)), lambda step, seconds: None)
