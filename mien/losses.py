@@ -93,10 +93,12 @@ NO_CLASS = -100
 def cross_entropy(logits: Float[Tensor, "n k"], targets: Tensor, count: float | None = None) -> Float[Tensor, ""]:
     """Return the mean cross-entropy to classes (int64, (n,)) or to distributions (float, (n, k)).
 
-    With `count`: the sum over those that have a class, divided by it.
+    With `count`: the sum over those that have a class (a distribution of zeros is none), divided by it.
     """
     if count is None:
         return F.cross_entropy(logits.float(), targets)
+    if targets.is_floating_point():
+        return F.cross_entropy(logits.float(), targets, reduction="sum") / count
     return F.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=NO_CLASS) / count
 
 

@@ -87,6 +87,8 @@ class GANmutConfig:
     """Target labels: the batch's own in another order (official), or uniform, which serves rare expressions."""
     soft_labels: bool = False
     """Train D_cls on the annotators' votes instead of the single label."""
+    graded: bool = False
+    """D_cls shall see the label with probability rho and neutral otherwise, instead of the label at every radius."""
     threshold: float = 0.2
     """T: below this radius a code means neutral."""
     noise: float = 0.075
@@ -205,6 +207,18 @@ def codes_of(draw: Draw, axes: Float[Tensor, "axes 2"]) -> Float[Tensor, "n 2"]:
     return draw.radius[:, None] * direction + draw.noise
 
 
+def graded_labels(draw: Draw, num_classes: int) -> Float[Tensor, "n k"]:
+    """Return what is to be seen at each radius: rho of the label, the rest neutral; zeros where `free`.
+
+    A cross-entropy to the label alone asks for all of it at every radius, and L_rho holds against it what the largest
+    probability is, whichever class has it.
+    """
+    label = (draw.labels[:, None] == torch.arange(num_classes, device=draw.labels.device)).float()
+    shares = draw.radius[:, None] * label
+    shares[:, 0] += 1 - draw.radius
+    return torch.where(draw.free[:, None], 0.0, torch.where(draw.labels[:, None] == 0, label, shares))
+
+
 def into_disc(codes: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
     """Pull codes from outside the unit disc back onto its rim."""
     return codes / codes.norm(dim=1, keepdim=True).clamp_min(1.0)
@@ -254,7 +268,9 @@ class GANmut(Method):
         return generator_adversarial(self.config.adversarial, fake.realness)
 
     def equation_3(self, fake: CriticOutput, draw: Draw) -> Float[Tensor, ""]:
-        """L_cls^f = E[-log D_cls(c | G(x, z))] over the labelled codes."""
+        """L_cls^f = E[-log D_cls(c | G(x, z))] over the labelled codes; to rho c + (1 - rho) neutral where `graded`."""
+        if self.config.graded:
+            return cross_entropy(fake.heads[0], graded_labels(draw, fake.heads[0].shape[1]), draw.num_labelled)
         return cross_entropy(fake.heads[0], draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
 
     def equation_4(self, real: CriticOutput, batch: Batch) -> Float[Tensor, ""]:
