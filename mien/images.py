@@ -189,29 +189,54 @@ def write_photo(
     Raises `ImageError` for an unknown suffix or a path that cannot be written.
     """
     path = Path(path)
+    image, options = _savable(path, pixels, like, mark, quality)
+    # In the same folder, so that the final step is a rename; its own name, so that two writers do not meet.
+    unfinished = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        image.save(unfinished, **options)
+        os.replace(unfinished, path)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def encode_photo(
+    name: str | Path, pixels: np.ndarray, like: Photo | None = None, mark: EditMark | None = None, quality: int = 95
+) -> bytes:
+    """Return the bytes of the file that `write_photo` would write under that name."""
+    stream = io.BytesIO()
+    image, options = _savable(Path(name), pixels, like, mark, quality)
+    try:
+        image.save(stream, **options)
+    except (OSError, ValueError) as error:
+        raise _unwritable(Path(name), error) from None
+    return stream.getvalue()
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> ImageError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return ImageError(f"cannot write `{path}`: {reason}", hint="check folder, free space and picture size")
+
+
+def _savable(
+    path: Path, pixels: np.ndarray, like: Photo | None, mark: EditMark | None, quality: int
+) -> tuple[Image.Image, dict[str, Any]]:
+    """Return Pillow's picture of what is to become the file `path`, and the arguments of its `save`."""
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"cannot write `{path}`: unknown suffix", hint="use .png, .jpg or .webp")
     image = Image.fromarray(pixels)
     if like is not None and like.alpha is not None and like.alpha.shape == pixels.shape[:2] and kind != "JPEG":
         image.putalpha(Image.fromarray(like.alpha))
-    options = _metadata(like, mark, kind)
+    options = {"format": kind, **_metadata(like, mark, kind)}
     if kind != "PNG":
         options["quality"] = quality
     if kind == "JPEG":
         options["subsampling"] = 0  # lips and eyes are small patches of colour
     if kind == "WEBP":
         options["exact"] = True  # the colours under full transparency too
-    # In the same folder, so that the final step is a rename; its own name, so that two writers do not meet.
-    unfinished = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        image.save(unfinished, format=kind, **options)
-        os.replace(unfinished, path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ImageError(f"cannot write `{path}`: {reason}", hint="check folder, free space and picture size") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+    return image, options
 
 
 def _metadata(like: Photo | None, mark: EditMark | None, kind: str) -> dict[str, Any]:

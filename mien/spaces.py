@@ -341,6 +341,13 @@ class DiscSpace:
 Space = LabelSpace | DiscSpace
 
 
+def angles_in_degrees(space: Space) -> dict[str, float] | None:
+    """Return the direction of each expression but neutral on the disc, in degrees; None where the space is no disc."""
+    if not isinstance(space, DiscSpace):
+        return None
+    return {name: math.degrees(space.angle(name)) for name in space.expressions[1:]}
+
+
 def space_from_json(description: Mapping[str, Any]) -> Space:
     """Rebuild a space from what its `to_json` wrote."""
     kind = description.get("kind")

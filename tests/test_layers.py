@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 #: Each of these takes longer to import than a command may take to answer `--help`.
-HEAVY = {"gradio", "lightning", "lightning_fabric", "numpy", "PIL", "pyarrow", "ray", "safetensors", "torch"}
+HEAVY = {"lightning", "lightning_fabric", "numpy", "PIL", "pyarrow", "ray", "safetensors", "torch"}
 
 
 def contract(kind: str) -> dict:

@@ -5,6 +5,7 @@ reading.py   which expression a face shows, and where on the disc that is
 edits.py     where an edit starts from: the face as it is, or without the expression that is there
 photo.py     find faces once, render many expressions, put them back at the photo's own resolution
 figures.py   the disc and the intensity sweep as one picture
+studio.py    photos that are open on a page
 
 tracking.py, smoothing.py   follow faces through a film, and let their landmarks neither shake nor lag
 keyframes.py                conditions that change over time

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import sys
 import threading
 import time
@@ -28,7 +27,7 @@ from mien.editing.smoothing import OneEuroFilter
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import FaceError, FilmError
 from mien.films import open_film, read_frames, upright
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import Condition, DiscSpace, angles_in_degrees
 from mien.warping import scale
 
 #: ffmpeg's name of cameras on each platform, and how it is told the number of one.
@@ -207,7 +206,7 @@ class LiveEditor:
         disc = isinstance(space, DiscSpace)
         return {
             "expressions": list(space.expressions),
-            "angles": {n: math.degrees(space.angle(n)) for n in space.expressions[1:]} if disc else None,
+            "angles": angles_in_degrees(space),
             "condition": str(condition),
             "code": [float(value) for value in (space.point(condition) if disc else space.code(condition))],
             "shown": self.wish.shown,

@@ -13,6 +13,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     photos.read,
     photos.gamut,
     photos.sweep,
+    photos.studio,
     films.video,
     films.animate,
     films.live,

@@ -188,6 +188,7 @@ def live(
     """
     import mien
     from mien.apps import live as page
+    from mien.apps import pages
     from mien.editing.edits import parse_start
     from mien.editing.live import LiveEditor, Wish, camera_source, film_source
     from mien.errors import FaceError
@@ -203,5 +204,5 @@ def live(
     shown = LiveEditor(editor, source, wish, faces=face, start=start)
     server = page.serve(shown, port)
     shown.start()
-    say(f"http://127.0.0.1:{server.server_address[1]} shows it; Ctrl-C ends it")
+    say(f"{pages.address(server)} shows it; Ctrl-C ends it")
     page.run(server, shown)

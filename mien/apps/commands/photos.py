@@ -1,4 +1,4 @@
-"""Commands about photos: edit, read, gamut, sweep."""
+"""Commands about photos: edit, read, gamut, sweep, studio."""
 
 from __future__ import annotations
 
@@ -186,6 +186,36 @@ def sweep(
         return sweep_figure(*given, intensities=steps, expressions=names, tile=tile)
 
     _figure(photo, out, face, model, threshold, mark, "sweep", draw)
+
+
+def studio(
+    photos: options.StudioPhotos = None,
+    port: options.Port = 8001,
+    model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
+    threshold: options.Threshold = 0.7,
+    mark: options.Marked = True,
+) -> None:
+    """Edit photos on a local page: point at the disc, and see the face at once.
+
+    Only this machine can see the page, and nothing leaves the machine. Photos are opened there (or given here), and saved
+    at their own resolution as downloads of the browser; a file that was opened is never written to. Ctrl-C ends it.
+
+    Example: mien studio portrait.jpg
+
+    Example: mien studio --model runs/mine --port 8080
+    """
+    import mien
+    from mien.apps import pages
+    from mien.apps import studio as page
+    from mien.editing.studio import Studio
+
+    opened = Studio(mien.load(model, detector=detector, threshold=threshold), mark=mark)
+    for photo in photos or []:
+        opened.open(photo, photo.name)
+    with page.serve(opened, port) as server:
+        say(f"{pages.address(server)} is the studio; Ctrl-C ends it")
+        server.serve_forever()
 
 
 def _figure(
