@@ -105,6 +105,10 @@ _CPU_SIZES: Mapping[str, Any] = {
     "critic_layers": 4,
 }
 _CPU: Mapping[str, Any] = {**_OURS, **_CPU_SIZES, "lambda_cls": 0.75}
+_STARGAN_CPU: Mapping[str, Any] = {
+    **_OURS_FOR_ALL, **_CPU_SIZES, "targets": "uniform", "lambda_cls": 0.75, "mouth_light": 0.8,
+}  # fmt: skip
+_CPU_LOOP: Mapping[str, Any] = {"batch_size": 32, "balance": 0.75, "ema_decay": 0.998}
 
 #: What lets drawn faces be learned in a minute: few pixels and channels, small batches, large steps. The residual
 #: generator, for with as many steps two thirds of its edits are recognised, and a third of the warp generator's.
@@ -133,6 +137,20 @@ PRESETS: dict[str, Preset] = {
         method="stargan",
         method_settings={},
         train_settings={"steps": 960_400, "batch_size": 8, "augmentation": False, "checkpoint_every": 2000},
+    ),
+    "stargan-fer2013-cpu": Preset(
+        summary="StarGAN on the same 4 expressions, 52 px, with what pays, for a CPU",
+        promise="not measured yet",
+        method="stargan",
+        method_settings=_STARGAN_CPU,
+        train_settings={**_CPU_LOOP, "steps": 2500},
+    ),
+    "stargan-fer2013-cpu-finish": Preset(
+        summary="its second part, with --init RUN: light must be soft and on both sides, except at the mouth",
+        promise="not measured yet",
+        method="stargan",
+        method_settings={**_STARGAN_CPU, **{k: v for k, v in _FINISH.items() if k != "lambda_rho"}},
+        train_settings={**_CPU_LOOP, "steps": 1500, "decay_share": 1.0},
     ),
     "ganmut-fer2013": Preset(
         summary="GANmut on FER2013, 7 expressions, 64 px, with what pays; for a GPU",

@@ -87,8 +87,9 @@ class GANmutConfig:
     """Target labels: the batch's own in another order (official), or uniform, which serves rare expressions."""
     soft_labels: bool = False
     """Train D_cls on the annotators' votes instead of the single label."""
-    graded: bool = False
-    """D_cls shall see the label with probability rho and neutral otherwise, instead of the label at every radius."""
+    graded: float = 0.0
+    """Radius from which D_cls shall see all of the label; below it a share that grows with rho, and neutral with the
+    rest. 0 asks for the label at every radius (eq. 3)."""
     threshold: float = 0.2
     """T: below this radius a code means neutral."""
     noise: float = 0.075
@@ -143,6 +144,7 @@ class GANmutConfig:
         require(names[0] == NEUTRAL, "expressions", self.expressions, "neutral first: it is the centre of the disc")
         object.__setattr__(self, "expressions", names)
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
+        require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")
         require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more, and finite")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
 
@@ -207,16 +209,17 @@ def codes_of(draw: Draw, axes: Float[Tensor, "axes 2"]) -> Float[Tensor, "n 2"]:
     return draw.radius[:, None] * direction + draw.noise
 
 
-def graded_labels(draw: Draw, num_classes: int) -> Float[Tensor, "n k"]:
-    """Return what is to be seen at each radius: rho of the label, the rest neutral; zeros where `free`.
+def graded_labels(draw: Draw, num_classes: int, full: float) -> Float[Tensor, "n k"]:
+    """Return what is to be seen at each radius: min(1, rho / full) of the label, the rest neutral; zeros where `free`.
 
     A cross-entropy to the label alone asks for all of it at every radius, and L_rho holds against it what the largest
     probability is, whichever class has it.
     """
     label = (draw.labels[:, None] == torch.arange(num_classes, device=draw.labels.device)).float()
-    shares = draw.radius[:, None] * label
-    shares[:, 0] += 1 - draw.radius
-    return torch.where(draw.free[:, None], 0.0, torch.where(draw.labels[:, None] == 0, label, shares))
+    share = (draw.radius / full).clamp_max(1.0)
+    mixed = share[:, None] * label
+    mixed[:, 0] += 1 - share
+    return torch.where(draw.free[:, None], 0.0, torch.where(draw.labels[:, None] == 0, label, mixed))
 
 
 def into_disc(codes: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
@@ -268,9 +271,10 @@ class GANmut(Method):
         return generator_adversarial(self.config.adversarial, fake.realness)
 
     def equation_3(self, fake: CriticOutput, draw: Draw) -> Float[Tensor, ""]:
-        """L_cls^f = E[-log D_cls(c | G(x, z))] over the labelled codes; to rho c + (1 - rho) neutral where `graded`."""
+        """L_cls^f = E[-log D_cls(c | G(x, z))] over the labelled codes; to `graded_labels` where those are asked for."""
         if self.config.graded:
-            return cross_entropy(fake.heads[0], graded_labels(draw, fake.heads[0].shape[1]), draw.num_labelled)
+            shares = graded_labels(draw, fake.heads[0].shape[1], self.config.graded)
+            return cross_entropy(fake.heads[0], shares, draw.num_labelled)
         return cross_entropy(fake.heads[0], draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
 
     def equation_4(self, real: CriticOutput, batch: Batch) -> Float[Tensor, ""]:

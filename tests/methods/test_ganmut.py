@@ -41,7 +41,7 @@ def test_defaults_are_the_official_constants() -> None:
         expressions=("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger"),
         image_size=128, image_channels=3, generator="residual", generator_channels=64, generator_blocks=6,
         critic_channels=64, critic_layers=6, adversarial="wasserstein", penalty="gradient", penalty_patches="sum",
-        penalty_interval=1, critic_steps=5, targets="permuted", soft_labels=False, graded=False, threshold=0.2,
+        penalty_interval=1, critic_steps=5, targets="permuted", soft_labels=False, graded=0.0, threshold=0.2,
         noise=0.075, num_free_codes=5, free_radius="label", axes="small", cycle="label", lambda_cls=1.0, lambda_rec=10.0,
         lambda_info_critic=1.0, lambda_info_generator=1.0, lambda_rho=1.0, lambda_penalty=10.0, rec_share=1.0,
         rec_ramp_steps=0, lambda_bend=0.0, lambda_stretch=0.0, lambda_fold=0.0, lambda_mask=0.0, learning_rate=1e-4,
@@ -145,7 +145,7 @@ def test_equation_3_is_the_cross_entropy_of_the_labelled_codes(method: GANmut) -
 
 
 def test_equation_3_when_graded_asks_for_as_much_of_the_label_as_the_radius_says(method: GANmut) -> None:
-    graded = changed(method, graded=True)
+    graded = changed(method, graded=1.0)
     fake = says([[0.9, 0.1], [0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])
     draw = drawn(
         [1, 1, 0, 1], [1.0, 0.6, 0.1, 1.0], free=1
@@ -157,6 +157,8 @@ def test_equation_3_when_graded_asks_for_as_much_of_the_label_as_the_radius_says
     )  # nothing is left to gain where D_cls says just that
     entropy = -0.6 * math.log(0.6) - 0.4 * math.log(0.4)
     assert graded.equation_3(exact, draw).item() == pytest.approx(entropy / 3, rel=1e-5)
+    by_hand[0] = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)  # 0.6 of 0.8
+    assert changed(method, graded=0.8).equation_3(fake, draw).item() == pytest.approx(sum(by_hand) / 3, rel=1e-5)
 
 
 @pytest.mark.parametrize("free", [0, 1, 3])
