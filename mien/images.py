@@ -73,19 +73,23 @@ def read_image(source: str | Path | bytes | BinaryIO) -> np.ndarray:
     Raises `ImageError` for what is missing, empty, broken, too large or no picture.
     """
     photo = read_photo(source)
-    if photo.alpha is None:
-        return photo.pixels
-    opacity = photo.alpha[..., None].astype(np.uint16)
-    return ((photo.pixels * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+    return photo.pixels if photo.alpha is None else on_white(photo.pixels, photo.alpha)
 
 
-def read_photo(source: str | Path | bytes | BinaryIO) -> Photo:
+def on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Lay pixels, uint8 (height, width, 3), with their opacity (height, width) on white."""
+    opacity = alpha[..., None].astype(np.uint16)
+    return ((pixels * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+
+
+def read_photo(source: str | Path | bytes | BinaryIO, name: str = "") -> Photo:
     """Decode a photo with its transparency, colour profile, EXIF and XMP.
 
     16-bit files are scaled to 8 bits, CMYK goes through its own profile to sRGB, of an animation the first frame is
-    taken, EXIF orientation is applied. Raises `ImageError` for what is missing, empty, broken, too large or no picture.
+    taken, EXIF orientation is applied. `name` is what errors call it. Raises `ImageError` for what is missing, empty,
+    broken, too large or no picture.
     """
-    name = f"`{source}`" if isinstance(source, (str, Path)) else "the picture"
+    name = f"`{name or source}`" if name or isinstance(source, (str, Path)) else "the picture"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's: corrupt EXIF costs only itself, and size has our own limit
         decoded = _decode(source, name)
@@ -226,9 +230,14 @@ def _savable(
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"cannot write `{path}`: unknown suffix", hint="use .png, .jpg or .webp")
-    image = Image.fromarray(pixels)
-    if like is not None and like.alpha is not None and like.alpha.shape == pixels.shape[:2] and kind != "JPEG":
-        image.putalpha(Image.fromarray(like.alpha))
+    alpha = like.alpha if like is not None else None
+    if alpha is None or alpha.shape != pixels.shape[:2]:
+        image = Image.fromarray(pixels)
+    elif kind == "JPEG":  # knows no transparency
+        image = Image.fromarray(on_white(pixels, alpha))
+    else:
+        image = Image.fromarray(pixels)
+        image.putalpha(Image.fromarray(alpha))
     options = {"format": kind, **_metadata(like, mark, kind)}
     if kind != "PNG":
         options["quality"] = quality

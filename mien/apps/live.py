@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import contextlib
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
-from mien.apps.pages import LocalPage, bind, condition_of
+from mien.apps.pages import LocalPage, LocalServer, condition_of
 from mien.editing.live import LiveEditor, Wish
 
 _PAGE = Path(__file__).with_name("live.html")
 
 
-def serve(live: LiveEditor, port: int) -> ThreadingHTTPServer:
+def serve(live: LiveEditor, port: int) -> LocalServer:
     """Return a server for the page, bound to this machine; port 0 takes a free one.
 
     Raises `ConfigError` where the port is taken.
     """
-    return bind(_Page, port, live=live)
+    return LocalServer(port, _Page, {"live": live})
 
 
-def run(server: ThreadingHTTPServer, live: LiveEditor) -> None:
+def run(server: LocalServer, live: LiveEditor) -> None:
     """Answer browsers until the source ends, whose error is raised, or until Ctrl-C."""
     server.timeout = 0.5
     try:
@@ -42,10 +41,10 @@ class _Page(LocalPage):
 
     live: LiveEditor
 
-    def get(self, path: str, query: str) -> None:
+    def get(self, path: str, query: dict[str, str]) -> None:
         """Serve the page, `/stream`, `/picture` or `/state`."""
         if path == "/":
-            self.send(_PAGE.read_bytes(), "text/html; charset=utf-8")
+            self.send_page(_PAGE.read_bytes())
         elif path == "/state":
             self.send_json(self.live.describe())
         elif path == "/picture":
@@ -57,7 +56,7 @@ class _Page(LocalPage):
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
-    def post(self, path: str, query: str) -> None:
+    def post(self, path: str, query: dict[str, str]) -> None:
         """Take a wish: `{"expression": "happy", "intensity": 0.8}`, `{"angle": 135, ...}` or `{"shown": false}`."""
         given, before = self.json_body(), self.live.wish
         self.live.ask(Wish(condition_of(given, before.condition), bool(given.get("shown", before.shown))))

@@ -1,15 +1,22 @@
-"""What the pages of this machine share: a server that nobody else can see, and conditions as a page sends them.
+"""What the pages of this machine share: a server for whoever started it, and conditions as a page sends them.
 
-The server listens on 127.0.0.1 alone and answers only pages of its own, since what it shows are somebody's pictures.
+The server listens on 127.0.0.1 alone, wants the key of the address that it printed (other people may be logged in on the
+machine), and answers only pages of its own, since what it shows are somebody's pictures.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
+import secrets
+import sys
+from collections.abc import Callable
 from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 from mien.errors import ConfigError, MienError
 from mien.spaces import Condition
@@ -18,28 +25,42 @@ from mien.spaces import Condition
 LONGEST_JSON = 16_384
 
 
-def bind(handler: type[LocalPage], port: int, **shared: Any) -> ThreadingHTTPServer:
-    """Return a server on this machine's port whose handlers have `shared` as attributes; port 0 takes a free one.
+class LocalServer(ThreadingHTTPServer):
+    """A server on this machine, whose page opens at `address`."""
 
-    Raises `ConfigError` where the port is taken.
-    """
-    try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), type("_Bound", (handler,), shared))
-    except OSError as error:
-        raise ConfigError(f"port {port} cannot be used: {error.strerror}", hint="give another `--port`") from None
-    server.daemon_threads = True
-    return server
+    daemon_threads = True
 
+    def __init__(self, port: int, handler: type[LocalPage], shared: dict[str, Any]) -> None:
+        """Bind a port, whose handlers have `shared` as attributes; port 0 takes a free one.
 
-def address(server: ThreadingHTTPServer) -> str:
-    """Return where a browser finds the page."""
-    return f"http://127.0.0.1:{server.server_address[1]}"
+        Raises `ConfigError` where the port is taken.
+        """
+        self.key = secrets.token_urlsafe(16)
+        try:
+            super().__init__(("127.0.0.1", port), type("_Bound", (handler,), shared))
+        except OSError as error:
+            raise ConfigError(f"port {port} cannot be used: {error.strerror}", hint="give another `--port`") from None
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        return int(self.server_address[1])
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        return f"http://127.0.0.1:{self.port}/?key={self.key}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of browsers that have gone."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def condition_of(given: dict[str, Any], before: Condition | None = None) -> Condition:
     """Read `{"expression": "happy", "intensity": 0.8}` or `{"angle": 135, ...}`; what it leaves out is as `before`.
 
-    Raises `ConditionError`, `ValueError` or `TypeError` for what makes no sense.
+    Raises `ConditionError`, `ValueError`, `TypeError` or `ArithmeticError` for what makes no sense.
     """
     intensity = float(given.get("intensity", before.intensity if before else 0.9))
     if "expression" in given:
@@ -52,41 +73,34 @@ def condition_of(given: dict[str, Any], before: Condition | None = None) -> Cond
 
 
 class LocalPage(BaseHTTPRequestHandler):
-    """Answer pages of this machine: `get` and `post` do the work, and what they raise becomes an answer."""
+    """Answer a page of this machine: `get` and `post` do the work, and what they raise becomes an answer."""
 
     protocol_version = "HTTP/1.1"
-    _unread = False
+    server: LocalServer
 
     def do_GET(self) -> None:
-        """Answer with what `get` makes of the path, or with `404`."""
+        """Answer with what `get` makes of the path."""
         self._answer(self.get)
 
     def do_POST(self) -> None:
         """Answer with what `post` makes of the path and the body."""
         self._answer(self.post)
 
-    def get(self, path: str, query: str) -> None:
+    def get(self, path: str, query: dict[str, str]) -> None:
         """Answer a request for a path."""
         raise NotImplementedError
 
-    def post(self, path: str, query: str) -> None:
+    def post(self, path: str, query: dict[str, str]) -> None:
         """Answer a request that brings a body, which `body` reads."""
         raise NotImplementedError
-
-    def answer_error(self, error: Exception) -> None:
-        """Answer with what went wrong in a request."""
-        self.send_problem(error, HTTPStatus.BAD_REQUEST)
-
-    def send_problem(self, error: Exception, status: HTTPStatus) -> None:
-        """Send an error and its hint as JSON."""
-        hint = getattr(error, "hint", "")
-        self.send_json({"error": f"{error}; {hint}" if hint else str(error)}, status)
 
     def body(self, longest: int) -> bytes:
         """Return the body; `ValueError` where there is none, or more than `longest` bytes."""
         length = int(self.headers.get("Content-Length", 0))
-        if not 0 < length <= longest:
-            raise ValueError(f"a body of {length} bytes, where 1 to {longest} are expected")
+        if length <= 0:
+            raise ValueError("nothing was sent, or an empty file")
+        if length > longest:
+            raise ValueError(f"{length} bytes are too many: {longest} at most")
         self._unread = False
         return self.rfile.read(length)
 
@@ -107,14 +121,28 @@ class LocalPage(BaseHTTPRequestHandler):
         self.end_private_headers()
         self.wfile.write(body)
 
+    def send_page(self, page: bytes) -> None:
+        """Send the page, and with it the key, which the page's own requests bring back as a cookie."""
+        cookie = f"{self._cookie_name()}={self.server.key}; HttpOnly; SameSite=Strict; Path=/"
+        self.send(page, "text/html; charset=utf-8", Set_Cookie=cookie)
+
     def send_json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         """Send a value as JSON."""
         self.send(json.dumps(value).encode(), "application/json", status)
 
+    def send_problem(self, error: Exception, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        """Send an error and its hint as JSON."""
+        hint = getattr(error, "hint", "")
+        self.send_json({"error": f"{error}; {hint}" if hint else str(error)}, status)
+
     def end_private_headers(self) -> None:
         """End the headers with those that keep an answer from other pages and from caches."""
+        if self._unread:  # what is left of the body is no request
+            self.close_connection = True
+            self.send_header("Connection", "close")
         self.send_header("Cache-Control", "no-store")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "DENY")
         self.end_headers()
@@ -122,26 +150,42 @@ class LocalPage(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a line for each request would bury what matters."""
 
-    def _answer(self, work: Any) -> None:
-        if not self._is_own():
+    def _answer(self, work: Callable[[str, dict[str, str]], None]) -> None:
+        self._unread = self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+        path, _, text = self.path.partition("?")
+        query = {name: values[-1] for name, values in parse_qs(text).items()}
+        if refusal := self._refusal(path, query):
+            self.send(refusal.encode(), "text/plain; charset=utf-8", HTTPStatus.FORBIDDEN)
             return
-        path, _, query = self.path.partition("?")
-        self._unread = self.command == "POST"
         try:
             work(path, query)
-        except (ValueError, TypeError, MienError) as error:
-            self.close_connection = self.close_connection or self._unread  # what is left of the body is no request
-            self.answer_error(error)
-        except ConnectionError:  # the browser has gone
-            self.close_connection = True
+        except MienError as error:
+            self.send_problem(error, self.status_of(error))
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            self.send_problem(error)
 
-    def _is_own(self) -> bool:
-        """Refuse what comes from a page of somebody else: another name of this machine, or another origin."""
-        port = self.server.server_address[1]  # type: ignore[index]
-        own = {f"127.0.0.1:{port}", f"localhost:{port}"}
+    def status_of(self, error: MienError) -> HTTPStatus:
+        """Return with which status an error is told."""
+        return HTTPStatus.BAD_REQUEST
+
+    def _refusal(self, path: str, query: dict[str, str]) -> str:
+        """Say why a request is refused: it comes by another name, from a page of somebody else, or without the key."""
+        names = {f"{name}:{self.server.port}" for name in ("127.0.0.1", "localhost")}
+        if self.server.port == 80:  # which browsers leave out
+            names |= {"127.0.0.1", "localhost"}
         origin = self.headers.get("Origin")
-        if self.headers.get("Host") in own and (origin is None or origin.removeprefix("http://") in own):
-            return True
-        self.close_connection = True
-        self.send_error(HTTPStatus.FORBIDDEN)
-        return False
+        if self.headers.get("Host") not in names or not (origin is None or origin.removeprefix("http://") in names):
+            return "This page answers its own machine alone."
+        try:
+            cookies = SimpleCookie(self.headers.get("Cookie", ""))
+        except CookieError:
+            cookies = SimpleCookie()
+        kept = cookies.get(self._cookie_name())
+        given = query.get("key", "") if path == "/" and self.command == "GET" else ""
+        key = self.server.key.encode()
+        if any(hmac.compare_digest(each.encode(), key) for each in (given, kept.value if kept else "")):
+            return ""
+        return "Open the whole address that was printed in the terminal, with its key."
+
+    def _cookie_name(self) -> str:
+        return f"mien{self.server.port}"  # a browser does not tell ports apart

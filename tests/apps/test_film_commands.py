@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsing import Browser
 from films_made import planes, scene, times, write_film
 from PIL import Image
 
@@ -177,8 +177,8 @@ def test_animations_that_make_no_sense_are_refused(refused: Callable[..., None],
 
 
 @pytest.fixture
-def page(model: Path, film: Path) -> Iterator[str]:
-    """Return the address of a running page that shows the film as a camera."""
+def page(model: Path, film: Path) -> Iterator[Browser]:
+    """Return a browser on a running page that shows the film as a camera."""
     import mien
 
     live = LiveEditor(mien.load(str(model)), film_source(film), Wish(Condition.named("happy", 0.8)))
@@ -186,58 +186,55 @@ def page(model: Path, film: Path) -> Iterator[str]:
     live.start()
     thread = threading.Thread(target=run, args=(server, live))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
+    yield Browser(server)
     live.stop()
     thread.join(timeout=10)
 
 
-def fetch(address: str, body: Any = None, **headers: str) -> tuple[bytes, str]:
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=20) as answer:
-        return answer.read(), answer.headers["Content-Type"]
-
-
-def test_the_page_shows_pictures_that_change_with_the_wish(page: str) -> None:
-    content, kind = fetch(f"{page}/")
-    assert kind.startswith("text/html") and b"/stream" in content
-    state = json.loads(fetch(f"{page}/state")[0])
+def test_the_page_shows_pictures_that_change_with_the_wish(page: Browser) -> None:
+    assert page.kind.startswith("text/html") and "/stream" in page.page
+    state = page.json("/state")
     assert state["condition"] == "happy @ 0.8" and set(state["angles"]) == set(state["expressions"]) - {"neutral"}
-    picture, kind = fetch(f"{page}/picture")
-    assert kind == "image/jpeg" and picture[:2] == b"\xff\xd8"
-    answer = json.loads(fetch(f"{page}/condition", {"angle": 90, "intensity": 1.0})[0])
+    picture, headers = page.fetch("/picture")
+    assert headers["Content-Type"] == "image/jpeg" and picture[:2] == b"\xff\xd8"
+    answer = page.json("/condition", {"angle": 90, "intensity": 1.0})
     assert answer["condition"] == "90 deg @ 1" and answer["code"] == pytest.approx([0, 1], abs=1e-6)
-    assert json.loads(fetch(f"{page}/condition", {"shown": False})[0])["shown"] is False
-    with urllib.request.urlopen(f"{page}/stream", timeout=20) as stream:
+    assert page.json("/condition", {"shown": False})["shown"] is False
+    with page.ask("/stream") as stream:
         assert stream.headers["Content-Type"].startswith("multipart/x-mixed-replace")
         first = stream.read(30_000)
     assert first.count(b"--picture") >= 2 and first.count(b"\xff\xd8\xff") >= 2
 
 
 @pytest.mark.parametrize(
-    "body", [{"expression": "hapy"}, {"expression": "happy", "intensity": 7}, {"angle": "left"}, ["happy"], "x" * 9000]
+    "body",
+    [{"expression": "hapy"}, {"expression": "happy", "intensity": 7}, {"angle": "left"}, ["happy"], "x" * 20_000],
 )
-def test_a_wish_that_makes_no_sense_changes_nothing(page: str, body: Any) -> None:
+def test_a_wish_that_makes_no_sense_changes_nothing(page: Browser, body: Any) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        fetch(f"{page}/condition", body)
+        page.fetch("/condition", body)
     assert caught.value.code == 400 and json.loads(caught.value.read())["error"]
-    assert json.loads(fetch(f"{page}/state")[0])["condition"] == "happy @ 0.8"
+    assert page.json("/state")["condition"] == "happy @ 0.8"
 
 
-@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}])
-def test_pages_of_others_see_nothing(page: str, headers: dict[str, str]) -> None:
-    for path, body in (("/picture", None), ("/condition", {"intensity": 0.1})):
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Cookie": "mien=1"}, {"Cookie": 'a="\\'}],
+)
+def test_pages_of_others_and_other_people_see_nothing(page: Browser, headers: dict[str, str]) -> None:
+    for path, body in (("/picture", None), ("/condition", {"intensity": 0.1}), ("/", None), ("/?key=guessed", None)):
         with pytest.raises(urllib.error.HTTPError) as caught:
-            fetch(page + path, body, **headers)
+            page.fetch(path, body, **headers)
         assert caught.value.code == 403
     with pytest.raises(urllib.error.HTTPError) as caught:
-        fetch(f"{page}/secrets")
+        page.fetch("/secrets")
     assert caught.value.code == 404
 
 
 def test_a_port_that_is_taken_and_a_camera_that_is_not_there_are_told(
-    refused: Callable[..., None], model: Path, film: Path, page: str
+    refused: Callable[..., None], model: Path, film: Path, page: Browser
 ) -> None:
-    port = page.rpartition(":")[2]
+    port = page.place.rpartition(":")[2]
     refused("live", "--film", film, "--port", port, "-m", model, error=f"port {port} cannot be used", hint="--port")
     refused("live", "--camera", "87", "-m", model, error="cannot open camera 87", hint="--film")
     refused("live", "--film", film.with_name("none.mp4"), "-m", model, error="no such file", hint="path")

@@ -46,6 +46,7 @@ def test_an_open_photo_is_described_with_its_faces_the_largest_first(studio: Stu
         pytest.approx([525, 325, 675, 475], abs=1),
     ]
     assert all(face["reading"]["expression"] == "neutral" and not face["profile"] for face in told["faces"])
+    assert studio.describe()["open"][0]["name"] == "pair.png"
     assert studio.describe()["angles"] == {
         name: pytest.approx(60 * i) for i, name in enumerate(["happy", "sad", "surprise", "fear", "disgust", "anger"])
     }
@@ -116,6 +117,29 @@ def test_a_saved_file_keeps_what_the_photo_held_and_says_what_was_done(studio: S
         studio.save(key, {1: HAPPY}, ".tif")
 
 
+def test_what_is_transparent_is_shown_on_white_and_kept(studio: Studio) -> None:
+    alpha = np.full(PAIR.shape[:2], 255, np.uint8)
+    alpha[:, 1000:1200] = 0
+    key = studio.open(png(np.dstack([PAIR, alpha])), "pair.png")
+    assert studio.photo(key).describe()["transparent"]
+    shown, _ = studio.preview(key, {1: HAPPY})
+    assert (shown[:, 650:760] == 255).all() and (shown[:, :600] < 255).all()
+    saved = read_photo(studio.save(key, {1: HAPPY}, ".png"))
+    assert saved.alpha is not None and np.array_equal(saved.alpha, alpha)
+    plain = read_photo(studio.save(key, {1: HAPPY}, ".jpg"))
+    assert plain.alpha is None and plain.pixels[:, 1020:1180].min() > 250
+
+
+def test_a_wish_that_was_answered_before_is_answered_from_memory(studio: Studio, editor: Editor) -> None:
+    key = studio.open(png(PAIR), "pair.png")
+    seen: list[str] = []
+    render = editor.render
+    editor.render = lambda face, conditions, start: seen.append(str(conditions[0])) or render(face, conditions, start)  # type: ignore
+    for wishes in ({1: HAPPY}, {1: HAPPY, 2: SAD}, {1: HAPPY, 2: HAPPY}, {1: SAD}):
+        studio.preview(key, wishes)
+    assert seen == ["happy @ 0.8", "sad @ 0.2", "happy @ 0.8", "sad @ 0.2"]
+
+
 def test_thumbnails_and_figures(studio: Studio) -> None:
     key = studio.open(png(PAIR), "pair.png")
     pictures = studio.thumbnails(key, 2, 0.9, "direct", 40)
@@ -132,25 +156,40 @@ def test_thumbnails_and_figures(studio: Studio) -> None:
         studio.figure(key, 1, "map")
 
 
-def test_the_photo_that_was_used_least_recently_is_closed_first(studio: Studio) -> None:
+def test_the_photos_that_were_used_least_recently_are_closed_first(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = png(scene({"red": (160, 120, 60)}))
-    keys = [studio.open(small, f"{index}.png") for index in range(8)]
-    assert len(set(keys)) == 8 and studio.photo(keys[0]).name == "0.png"
-    last = studio.open(small, "8.png")
-    assert studio.describe()["open"] == [*keys[2:], keys[0], last]
+    monkeypatch.setattr("mien.editing.studio._MOST_OPEN", 4)
+    keys = [studio.open(small, f"{index}.png") for index in range(4)]
+    assert len(set(keys)) == 4 and studio.photo(keys[0]).name == "0.png"
+    keys.append(studio.open(small, "4.png"))
+    assert [photo["name"] for photo in studio.describe()["open"]] == ["0.png", "2.png", "3.png", "4.png"]
     with pytest.raises(ClosedPhotoError, match="not open"):
         studio.preview(keys[1], {})
+    monkeypatch.setattr("mien.editing.studio._MOST_PIXELS", 2 * 240 * 320 + 900 * 2000)
+    studio.open(png(PAIR), "pair.png")
+    assert [photo["name"] for photo in studio.describe()["open"]] == ["0.png", "4.png", "pair.png"]
+    monkeypatch.setattr("mien.editing.studio._MOST_PIXELS", 10)
+    studio.open(small, "last.png")  # what was just opened stays, however large
+    assert [photo["name"] for photo in studio.describe()["open"]] == ["last.png"]
 
 
 def test_what_cannot_be_opened_or_wished_is_refused(studio: Studio) -> None:
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match=r"`a.png` is not a picture"):
         studio.open(b"no picture", "a.png")
     with pytest.raises(FaceError, match=r"no face found in `empty.png`"):
         studio.open(png(scene({})), "empty.png")
     assert studio.describe()["open"] == []
     key = studio.open(png(PAIR), "pair.png")
+    unknown = FaceWish(Condition.named("contempt"))
     with pytest.raises(ConditionError):
-        studio.preview(key, {1: FaceWish(Condition.named("contempt"))})
+        studio.save(key, {1: unknown}, ".png")
+    shown, said = studio.preview(key, {1: unknown, 2: SAD})  # the other face is edited all the same
+    assert "contempt" in said[1]["error"] and "error" not in said[2]
+    assert np.array_equal(shown, studio.preview(key, {2: SAD})[0])
+    with pytest.raises(FaceError, match="no face 3"):
+        studio.preview(key, {3: SAD})
     with pytest.raises(FaceError, match="no face 3"):
         studio.save(key, {3: HAPPY}, ".png")
     with pytest.raises(FaceError, match="no face 0"):

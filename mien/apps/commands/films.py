@@ -188,7 +188,6 @@ def live(
     """
     import mien
     from mien.apps import live as page
-    from mien.apps import pages
     from mien.editing.edits import parse_start
     from mien.editing.live import LiveEditor, Wish, camera_source, film_source
     from mien.errors import FaceError
@@ -204,5 +203,5 @@ def live(
     shown = LiveEditor(editor, source, wish, faces=face, start=start)
     server = page.serve(shown, port)
     shown.start()
-    say(f"{pages.address(server)} shows it; Ctrl-C ends it")
+    say(f"{server.address} shows it; Ctrl-C ends it")
     page.run(server, shown)

@@ -198,23 +198,34 @@ def studio(
 ) -> None:
     """Edit photos on a local page: point at the disc, and see the face at once.
 
-    Only this machine can see the page, and nothing leaves the machine. Photos are opened there (or given here), and saved
-    at their own resolution as downloads of the browser; a file that was opened is never written to. Ctrl-C ends it.
+    Nothing leaves the machine, and the page opens only with the whole address that is printed. Photos are opened there (or
+    given here), and saved at their own resolution as downloads of the browser; a file that was opened is never written to.
+    Ctrl-C ends it.
 
     Example: mien studio portrait.jpg
 
     Example: mien studio --model runs/mine --port 8080
     """
     import mien
-    from mien.apps import pages
     from mien.apps import studio as page
     from mien.editing.studio import Studio
+    from mien.errors import MienError
 
     opened = Studio(mien.load(model, detector=detector, threshold=threshold), mark=mark)
-    for photo in photos or []:
-        opened.open(photo, photo.name)
-    with page.serve(opened, port) as server:
-        say(f"{pages.address(server)} is the studio; Ctrl-C ends it")
+    chosen = {"--model": (model, None), "--detector": (detector, "mtcnn"), "--threshold": (threshold, 0.7)}
+    same = [part for name, (value, usual) in chosen.items() if value != usual for part in (name, str(value))]
+    with page.serve(opened, port, same if mark else [*same, "--no-mark"]) as server:
+        failed: MienError | None = None
+        for photo in photos or []:
+            try:
+                opened.open(photo, photo.name)
+            except MienError as error:
+                failed = error
+                if len(photos or []) > 1:
+                    say(f"{photo}: not opened: {error}")
+        if failed is not None and not opened.describe()["open"]:
+            raise failed
+        say(f"{server.address} is the studio; Ctrl-C ends it")
         server.serve_forever()
 
 
