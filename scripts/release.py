@@ -30,13 +30,17 @@ from mien.pretrained import WEIGHTS, export, training_seconds
 from mien.runs import Run, write_text
 from mien.training import trained_method
 
-#: What a person who looks at the edits sees; printed on the model card.
-LIMITS = [
-    "Surprise on a broad smile: the mouth opens only in part, with shadows below it.",
-    "Disgust leaves a light spot between the eyes of some faces; anger may paint bared teeth as a light patch.",
-    "Fear leaves light or shadow beside the mouth of some faces.",
+#: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
+LIMITS = {
+    "ganmut-fer2013": [
+        "Surprise on a broad smile: the mouth opens only in part, with shadows below it.",
+        "Disgust leaves a light spot between the eyes of some faces; anger may paint bared teeth as a light patch.",
+        "Fear leaves light or shadow beside the mouth of some faces.",
+        "A broad smile that is taken away leaves teeth or creases.",
+    ],
+}
+LIMITS_OF_ALL = [
     "Faces turned aside come out worse than frontal ones; profiles smear.",
-    "A broad smile that is taken away leaves teeth or creases.",
     "Trained on small web images that crowds labelled, unbalanced in age, origin and quality.",
 ]
 #: What a card tells of a report, which has more.
@@ -102,7 +106,7 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
             "recipe": recipe,
         },
         "licence": f"Apache-2.0; trained on {images}, of which no image is part of this file or of the repository",
-        "limits": LIMITS,
+        "limits": [*LIMITS.get(name, []), *LIMITS_OF_ALL],
     }
     return export(runs[-1], WEIGHTS / f"{name}.safetensors", facts)
 
