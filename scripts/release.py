@@ -35,7 +35,8 @@ LIMITS = {
     "ganmut-fer2013": [
         "Surprise on a broad smile: the mouth opens only in part, with shadows below it.",
         "Disgust leaves a light spot between the eyes of some faces; anger may paint bared teeth as a light patch.",
-        "Fear leaves light or shadow beside the mouth of some faces.",
+        "Fear leaves light or shadow beside mouth and eyes of some faces.",
+        "What is painted shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves teeth or creases.",
     ],
 }
@@ -58,6 +59,13 @@ def command(configuration: dict[str, Any], part: int, place: str, steps: int) ->
     return f"mien train {preset} --data {place} --out PART{part}{start}{changed}{ended}"
 
 
+def prepare_command(recipe: dict[str, Any], place: str) -> str:
+    """Return the command that prepared a set by this recipe in `place`."""
+    detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
+    options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
+    return f"mien prepare {recipe['dataset']} SOURCE --out {place} --size {recipe['size']}{detector}{options}"
+
+
 def facts_of(run: Run) -> dict[str, int]:
     """Return how long a run took up to its newest checkpoint."""
     _, steps = trained_method(run)
@@ -78,20 +86,20 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
         if run.configuration["data"]["hash"] != prepared.hash:
             raise SystemExit(f"{run.path} was trained on another set than {data}")
     recipe = prepared.manifest["recipe"]
-    if recipe["dataset"] == "combination" and not (made_by and images):
-        raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
     parts: list[dict[str, int]] = []
     commands: list[str] = []
     place = "DATA"
     if after is not None:
         before = json.loads((WEIGHTS / f"{after}.json").read_text(encoding="utf-8"))
         commands, parts = list(before["commands"]), list(before["parts"])
-        place = "DATA" if before["data"]["hash"] == prepared.hash else "DATA2"
-    detector = f" --detector {recipe['detector']['name']}" if recipe["detector"] else ""
-    options = "".join(f" --option {key}={value}" for key, value in recipe["options"].items())
-    prepare = f"mien prepare {recipe['dataset']} SOURCE --out {place} --size {recipe['size']}{detector}{options}"
-    if not commands or place == "DATA2":
-        commands += made_by or [prepare]
+        if before["data"]["hash"] == prepared.hash:  # the set of the part before, as that command calls it
+            place, images = commands[-1].partition(" --data ")[2].split()[0], before["data"]["images"]
+        else:
+            place = "DATA2"
+    if not any(f" {place} " in f"{each} " for each in commands):
+        if recipe["dataset"] == "combination" and not (made_by and images):
+            raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
+        commands += made_by or [prepare_command(recipe, place)]
     for run in runs:
         parts.append(facts_of(run))
         commands.append(command(run.configuration, len(parts), place, parts[-1]["steps"]))
