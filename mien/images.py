@@ -66,6 +66,11 @@ class Photo:
     frames: int = 1
     """How many pictures an animation has, of which this is the first."""
 
+    def opaque(self) -> Photo:
+        """Return the photo laid on white, with its colour profile and nothing else: what a figure shows of it."""
+        pixels = self.pixels if self.alpha is None else on_white(self.pixels, self.alpha)
+        return Photo(pixels, icc_profile=self.icc_profile)
+
 
 def read_image(source: str | Path | bytes | BinaryIO) -> np.ndarray:
     """Decode any picture to uint8 (height, width, 3) RGB, upright, transparency laid on white.

@@ -67,8 +67,7 @@ class _Page(LocalPage):
             self._send_photo(found[1])
         elif found := re.fullmatch(r"/photos/([\w-]+)/before", path):
             photo = self.studio.photo(found[1])
-            view = photo.view(int(query.get("view", 0)))
-            self.send(_jpeg(view.shown(view.pixels), photo), "image/jpeg")
+            self.send(_jpeg(photo.view(int(query.get("view", 0))).pixels, photo), "image/jpeg")
         elif found := re.fullmatch(r"/photos/([\w-]+)/faces/(\d+)/expressions", path):
             photo, start = self.studio.photo(found[1]), parse_start(query.get("start", "auto"))
             pictures = self.studio.thumbnails(found[1], int(found[2]), _THUMBNAIL_INTENSITY, start, _THUMBNAIL)

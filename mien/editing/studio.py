@@ -21,7 +21,7 @@ from mien.editing.photo import PROFILE, Editor, Face, Rendering
 from mien.editing.reading import FaceReading, can_read
 from mien.errors import ConditionError, FaceError, MienError
 from mien.faces import Detection, crop_face, estimate_alignment
-from mien.images import Photo, encode_photo, on_white, read_photo, resize
+from mien.images import Photo, encode_photo, read_photo, resize
 from mien.provenance import EditMark
 from mien.spaces import Condition, DiscSpace, angles_in_degrees
 from mien.warping import apply
@@ -55,15 +55,9 @@ class View(NamedTuple):
     box: tuple[int, int, int, int]
     """x0, y0, x1, y1 of the part, in pixels of the photo."""
     pixels: np.ndarray
-    """uint8 (height, width, 3)."""
-    alpha: np.ndarray | None
-    """uint8 (height, width), 255 = opaque; None where the photo has no transparency."""
+    """uint8 (height, width, 3), on white where the photo is transparent."""
     faces: list[Face]
     """The photo's faces as they lie there; what the model sees of them is cut from the photo itself."""
-
-    def shown(self, pixels: np.ndarray) -> np.ndarray:
-        """Return edited pixels of this view as they are shown: on white, where the photo is transparent."""
-        return pixels if self.alpha is None else on_white(pixels, self.alpha)
 
 
 class _Done(NamedTuple):
@@ -82,6 +76,8 @@ class OpenPhoto:
     """Name of the file."""
     photo: Photo
     """The photo itself."""
+    shown: Photo
+    """The same laid on white, where it is transparent."""
     faces: list[Face]
     """Its faces, largest first."""
     readings: list[FaceReading] | None
@@ -134,12 +130,8 @@ class OpenPhoto:
         shrink = min(1.0, _SHOWN_SIDE / max(x1 - x0, y1 - y0))
         size = max(1, round((y1 - y0) * shrink)), max(1, round((x1 - x0) * shrink))
         scale = np.array([size[1] / (x1 - x0), size[0] / (y1 - y0)])
-        pixels, alpha = (
-            None if part is None else resize(np.ascontiguousarray(part[y0:y1, x0:x1]), size)
-            for part in (self.photo.pixels, self.photo.alpha)
-        )
-        assert pixels is not None
-        return View((x0, y0, x1, y1), pixels, alpha, [_placed(face, np.array([x0, y0]), scale) for face in self.faces])
+        pixels = resize(np.ascontiguousarray(self.shown.pixels[y0:y1, x0:x1]), size)
+        return View((x0, y0, x1, y1), pixels, [_placed(face, np.array([x0, y0]), scale) for face in self.faces])
 
 
 class Studio:
@@ -184,7 +176,7 @@ class Studio:
         readings = [self.editor.read(face) for face in faces] if can_read(self.editor.model) else None
         key = secrets.token_urlsafe(12)
         with self._changing:
-            self._open[key] = OpenPhoto(name, photo, faces, readings)
+            self._open[key] = OpenPhoto(name, photo, photo.opaque(), faces, readings)
             self._used.append(key)
             while len(self._open) > 1 and (len(self._open) > _MOST_OPEN or self._pixels() > _MOST_PIXELS):
                 del self._open[self._used.pop(0)]
@@ -219,7 +211,7 @@ class Studio:
                 continue
             said[number] = done.said
             renderings.append(replace(done.rendering, face=shown.faces[number - 1]))
-        return shown.shown(self.editor.paste(shown.pixels, renderings)), said
+        return self.editor.paste(shown.pixels, renderings), said
 
     def save(self, key: str, wishes: Mapping[int, FaceWish], suffix: str) -> bytes:
         """Return the edited photo at its own size as a file of that suffix, with what the photo's own file held.
@@ -240,8 +232,8 @@ class Studio:
         face, names = photo.face(number), self.editor.space.expressions
         with self._rendering:
             renderings = self.editor.render(face, [Condition.named(name, intensity) for name in names], start)
-        pictures = self.editor.preview(photo.photo, renderings, size)
-        before = crop_face(photo.photo.pixels, face.alignment, size)
+        pictures = self.editor.preview(photo.shown, renderings, size)
+        before = crop_face(photo.shown.pixels, face.alignment, size)
         return {"photo": before, **dict(zip(names, pictures, strict=True))}
 
     def figure(self, key: str, number: int, kind: str) -> bytes:
@@ -251,9 +243,9 @@ class Studio:
             raise ConditionError(f"there is no figure `{kind}`", hint=f"known: {', '.join(_FIGURES)}")
         face = photo.face(number)
         with self._rendering:
-            pixels = _FIGURES[kind](self.editor, photo.photo, face)
+            pixels = _FIGURES[kind](self.editor, photo.shown, face)
         mark = EditMark(kind, f"{self.editor.model.name} {self.editor.model.sha256}") if self.mark else None
-        return encode_photo("figure.png", pixels, None, mark)
+        return encode_photo("figure.png", pixels, replace(photo.shown, pixels=pixels), mark)
 
     def _pixels(self) -> int:
         return sum(photo.photo.pixels.size // 3 for photo in self._open.values())

@@ -88,8 +88,8 @@ class GANmutConfig:
     soft_labels: bool = False
     """Train D_cls on the annotators' votes instead of the single label."""
     graded: float = 0.0
-    """Radius from which D_cls shall see all of the label; below it a share that grows with rho, and neutral with the
-    rest. 0 asks for the label at every radius (eq. 3)."""
+    """Radius from which D_cls shall see all of the label; below it the share rho / graded, and neutral with the rest,
+    which leaves nothing to L_rho (`lambda_rho=0`). 0 asks for the label at every radius (eq. 3)."""
     threshold: float = 0.2
     """T: below this radius a code means neutral."""
     noise: float = 0.075
@@ -145,6 +145,8 @@ class GANmutConfig:
         object.__setattr__(self, "expressions", names)
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")
+        rho = self.graded == 0 or self.lambda_rho == 0
+        require(rho, "lambda_rho", self.lambda_rho, "0 where `graded` is set: both say how sure D_cls shall be")
         require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more, and finite")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
 

@@ -219,7 +219,7 @@ def test_a_wish_that_makes_no_sense_changes_nothing(page: Browser, body: Any) ->
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Cookie": "mien=1"}, {"Cookie": 'a="\\'}],
+    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Cookie": "mien=1"}],
 )
 def test_pages_of_others_and_other_people_see_nothing(page: Browser, headers: dict[str, str]) -> None:
     for path, body in (("/picture", None), ("/condition", {"intensity": 0.1}), ("/", None), ("/?key=guessed", None)):

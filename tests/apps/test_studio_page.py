@@ -157,6 +157,12 @@ def test_what_is_no_photo_or_not_open_is_told(page: Browser, opened: dict[str, A
     assert told(page, "/elsewhere", {"a": 1})[0] == 404
 
 
+@pytest.mark.parametrize("other", ['theme={"mode":"dark"}', "name=John Smith", "flag", "path=x", "\xfc=1", 'a="\\'])
+def test_cookies_of_other_programs_do_not_lock_the_page_out(page: Browser, other: str) -> None:
+    for cookies in (f"{other}; {page.cookie}", f"{page.cookie}; {other}"):
+        assert json.loads(page.fetch("/studio", Cookie=cookies)[0])["options"]
+
+
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Cookie": ""}])
 def test_pages_of_others_see_nothing(page: Browser, opened: dict[str, Any], headers: dict[str, str]) -> None:
     for path, body in ((f"/photos/{opened['key']}/before", None), ("/photos", b"x"), ("/studio", None)):

@@ -119,13 +119,15 @@ def test_a_saved_file_keeps_what_the_photo_held_and_says_what_was_done(studio: S
 
 def test_what_is_transparent_is_shown_on_white_and_kept(studio: Studio) -> None:
     alpha = np.full(PAIR.shape[:2], 255, np.uint8)
-    alpha[:, 1000:1200] = 0
+    alpha[:, 1000:1200] = alpha[470:530, 1370:1430] = 0
     key = studio.open(png(np.dstack([PAIR, alpha])), "pair.png")
     assert studio.photo(key).describe()["transparent"]
     shown, _ = studio.preview(key, {1: HAPPY})
     assert (shown[:, 650:760] == 255).all() and (shown[:, :600] < 255).all()
     saved = read_photo(studio.save(key, {1: HAPPY}, ".png"))
     assert saved.alpha is not None and np.array_equal(saved.alpha, alpha)
+    middle = studio.thumbnails(key, 1, 0.9, "direct", 400)["photo"][190:210, 190:210]
+    assert (middle == 255).all()
     plain = read_photo(studio.save(key, {1: HAPPY}, ".jpg"))
     assert plain.alpha is None and plain.pixels[:, 1020:1180].min() > 250
 

@@ -145,7 +145,7 @@ def test_equation_3_is_the_cross_entropy_of_the_labelled_codes(method: GANmut) -
 
 
 def test_equation_3_when_graded_asks_for_as_much_of_the_label_as_the_radius_says(method: GANmut) -> None:
-    graded = changed(method, graded=1.0)
+    graded = changed(method, graded=1.0, lambda_rho=0.0)
     fake = says([[0.9, 0.1], [0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])
     draw = drawn(
         [1, 1, 0, 1], [1.0, 0.6, 0.1, 1.0], free=1
@@ -158,7 +158,9 @@ def test_equation_3_when_graded_asks_for_as_much_of_the_label_as_the_radius_says
     entropy = -0.6 * math.log(0.6) - 0.4 * math.log(0.4)
     assert graded.equation_3(exact, draw).item() == pytest.approx(entropy / 3, rel=1e-5)
     by_hand[0] = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)  # 0.6 of 0.8
-    assert changed(method, graded=0.8).equation_3(fake, draw).item() == pytest.approx(sum(by_hand) / 3, rel=1e-5)
+    assert changed(method, graded=0.8, lambda_rho=0.0).equation_3(fake, draw).item() == pytest.approx(
+        sum(by_hand) / 3, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("free", [0, 1, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +244,7 @@ def _figure(
     picture = mien.read_photo(photo)
     editor = mien.load(model, threshold=threshold)
     face = choose(editor.find(picture), which)[0]
-    pixels = draw(editor, picture, face)
+    pixels = draw(editor, picture.opaque(), face)
     written = EditMark(condition=kind, model=f"{editor.model.name} {editor.model.sha256}") if mark else None
-    output.write_picture(out, pixels, None, written)
+    output.write_picture(out, pixels, replace(picture.opaque(), pixels=pixels), written)
     print(out)
