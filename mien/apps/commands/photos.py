@@ -197,7 +197,7 @@ def studio(
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
 ) -> None:
-    """Edit photos on a local page: point at the disc, and see the face at once.
+    """Edit photos on a local page, by pointing at the disc.
 
     Nothing leaves the machine, and the page opens only with the whole address that is printed. Photos are opened there (or
     given here), and saved at their own resolution as downloads of the browser; a file that was opened is never written to.
