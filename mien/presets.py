@@ -183,7 +183,7 @@ PRESETS: dict[str, Preset] = {
         promise="macro-F1 0.90 of 200 edited neutral faces, on which it was also chosen (real faces: 0.72)",
         method="ganmut",
         method_settings=_CPU,
-        train_settings={"steps": 3500, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
+        train_settings={**_CPU_LOOP, "steps": 3500},
     ),
     "ganmut-fer2013-cpu-finish": Preset(
         summary="its second part, with --init RUN: realism counts more, added light costs more",
@@ -192,14 +192,14 @@ PRESETS: dict[str, Preset] = {
         method_settings={
             **_CPU, "lambda_cls": 0.4, "lambda_mask": 6.0, "lambda_penalty": 0.5, "rec_ramp_steps": 0,
         },
-        train_settings={"steps": 2000, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
+        train_settings={**_CPU_LOOP, "steps": 2000},
     ),
     "ganmut-fer2013-cpu-polish": Preset(
         summary="its third part, with --init MODEL: light must be soft and on both sides, except at the mouth",
         promise="macro-F1 0.72 and 0.79 by two judges, 300 edited neutral faces (also chosen by them); photos: 0.67, 0.69",
         method="ganmut",
         method_settings={**_CPU, **_FINISH},
-        train_settings={"steps": 1000, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998, "decay_share": 1.0},
+        train_settings={**_CPU_LOOP, "steps": 1000, "decay_share": 1.0},
     ),
     "ganmut-fer2013-cpu-even": Preset(
         summary="its fourth part, with --init MODEL: intensity rises evenly",
@@ -220,7 +220,7 @@ PRESETS: dict[str, Preset] = {
         promise="not measured yet",
         method="ganmut-gaussian",
         method_settings={**_OURS_GAUSSIAN, **_CPU_SIZES, "lambda_cls": 0.75},
-        train_settings={"steps": 3500, "batch_size": 32, "balance": 0.75, "ema_decay": 0.998},
+        train_settings={**_CPU_LOOP, "steps": 3500},
     ),
     "ganmut-gaussian-affectnet": Preset(
         summary="Gaussian GANmut's official setting: AffectNet, 7 expressions, 128 px RGB, two million steps",
