@@ -6,6 +6,7 @@ machine), and answers only pages of its own, since what it shows are somebody's 
 
 from __future__ import annotations
 
+import abc
 import hmac
 import json
 import math
@@ -71,7 +72,7 @@ def condition_of(given: dict[str, Any], before: Condition | None = None) -> Cond
     return Condition(before.shares, intensity, before.angle_radians)
 
 
-class LocalPage(BaseHTTPRequestHandler):
+class LocalPage(BaseHTTPRequestHandler, abc.ABC):
     """Answer a page of this machine: `get` and `post` do the work, and what they raise becomes an answer."""
 
     protocol_version = "HTTP/1.1"
@@ -85,13 +86,13 @@ class LocalPage(BaseHTTPRequestHandler):
         """Answer with what `post` makes of the path and the body."""
         self._answer(self.post)
 
+    @abc.abstractmethod
     def get(self, path: str, query: dict[str, str]) -> None:
         """Answer a request for a path."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def post(self, path: str, query: dict[str, str]) -> None:
         """Answer a request that brings a body, which `body` reads."""
-        raise NotImplementedError
 
     def body(self, longest: int) -> bytes:
         """Return the body; `ValueError` where there is none, or more than `longest` bytes."""

@@ -97,7 +97,7 @@ def edit_film(
         raise ConditionError("this model has no critic to read faces with", hint="start from `auto` or `direct`")
     everyone = found or find_faces(editor, source, smallest=smallest, read=start != "direct")
     painter = _Painter(editor, everyone.choose(faces), wanted, start, profiles)
-    written = EditMark(condition=str(wanted), model=f"{editor.model.name} {editor.model.sha256}") if mark else None
+    written = editor.mark(str(wanted)) if mark else None
     out.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(out) as file:
         if out.suffix.lower() in ANIMATION_SUFFIXES:

@@ -17,7 +17,6 @@ from mien.editing.edits import Start
 from mien.editing.photo import PROFILE, Editor, Face, choose
 from mien.errors import ConfigError, FaceError, ImageError, MienError
 from mien.images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES, Photo, read_photo, write_photo
-from mien.provenance import EditMark
 from mien.spaces import Condition
 
 #: What becomes of faces in profile, where edits smear.
@@ -155,7 +154,7 @@ def edit_photos(
     Arguments are those of `Editor.edit`; faces in profile are left as they are unless `profiles` is `edit`. `mark` says
     whether the pictures carry the mark of an AI edit.
     """
-    written = EditMark(condition=str(condition), model=f"{editor.model.name} {editor.model.sha256}") if mark else None
+    written = editor.mark(str(condition)) if mark else None
 
     def finish(photo: Photo, found: list[Face], out: Path) -> tuple[tuple[EditedFace, ...], MienError | None]:
         try:

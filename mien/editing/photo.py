@@ -24,6 +24,7 @@ from mien.editing.reading import FaceReading, read_images
 from mien.errors import ConditionError, FaceError
 from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load_detector
 from mien.images import Photo, luma, read_photo
+from mien.provenance import EditMark
 from mien.spaces import Condition, Space
 from mien.warping import EditMaps, apply, fade, sample
 
@@ -100,6 +101,10 @@ class Editor:
     def space(self) -> Space:
         """The model's conditional space: its expressions, and their angles where it is a disc."""
         return self.model.space
+
+    def mark(self, asked: str) -> EditMark:
+        """Return the mark that a picture edited by this model carries; `asked` says what was asked for."""
+        return EditMark(asked, f"{self.model.name} {self.model.sha256}")
 
     def find(self, photo: Photo | np.ndarray | str | Path) -> list[Face]:
         """Find and align the faces of a photo, largest first.

@@ -22,7 +22,6 @@ from mien.editing.reading import FaceReading, can_read
 from mien.errors import ConditionError, FaceError, MienError
 from mien.faces import Detection, crop_face, estimate_alignment
 from mien.images import Photo, encode_photo, read_photo, resize
-from mien.provenance import EditMark
 from mien.spaces import Condition, DiscSpace, angles_in_degrees
 from mien.warping import apply
 
@@ -223,7 +222,7 @@ class Studio:
         mark = None
         if self.mark and wishes:
             asked = "; ".join(str(wishes[number].condition) for number in sorted(wishes))
-            mark = EditMark(asked, f"{self.editor.model.name} {self.editor.model.sha256}")
+            mark = self.editor.mark(asked)
         return encode_photo(f"photo{suffix}", self.editor.paste(photo.photo, renderings), photo.photo, mark)
 
     def thumbnails(self, key: str, number: int, intensity: float, start: Start, size: int) -> dict[str, np.ndarray]:
@@ -244,7 +243,7 @@ class Studio:
         face = photo.face(number)
         with self._rendering:
             pixels = _FIGURES[kind](self.editor, photo.shown, face)
-        mark = EditMark(kind, f"{self.editor.model.name} {self.editor.model.sha256}") if self.mark else None
+        mark = self.editor.mark(kind) if self.mark else None
         return encode_photo("figure.png", pixels, replace(photo.shown, pixels=pixels), mark)
 
     def _pixels(self) -> int:

@@ -139,7 +139,6 @@ def animate(
     from mien.editing.photo import choose
     from mien.editing.walks import animate_photo, frames_for, walk
     from mien.errors import ConditionError, FaceError
-    from mien.provenance import EditMark
     from mien.spaces import Condition
 
     check_film_out(photo, out)
@@ -158,7 +157,7 @@ def animate(
     conditions = walk(path, editor.space, frames_for(seconds, out.suffix), wanted)
     chosen = choose(editor.find(picture), face)[0]
     said = f"{path}: {wanted}" if path == "sweep" else f"{path} @ {intensity:g}"
-    written = EditMark(condition=said, model=f"{editor.model.name} {editor.model.sha256}") if mark else None
+    written = editor.mark(said) if mark else None
     with _progress("frames") as report:
         settings: dict[str, Any] = {"seconds": seconds, "size": size, "start": start, "mark": written}
         animate_photo(editor, picture, chosen, conditions, out, **settings, report=report)

@@ -236,7 +236,6 @@ def _figure(
     import mien
     from mien.editing.photo import choose
     from mien.errors import FaceError
-    from mien.provenance import EditMark
 
     output.check_picture(out, photo)
     if which == "all":
@@ -245,6 +244,6 @@ def _figure(
     editor = mien.load(model, threshold=threshold)
     face = choose(editor.find(picture), which)[0]
     pixels = draw(editor, picture.opaque(), face)
-    written = EditMark(condition=kind, model=f"{editor.model.name} {editor.model.sha256}") if mark else None
+    written = editor.mark(kind) if mark else None
     output.write_picture(out, pixels, replace(picture.opaque(), pixels=pixels), written)
     print(out)
