@@ -151,6 +151,12 @@ class _ModulatedConv(nn.Module):
         return F.relu(self.norm(self.conv(x)) * (1 + scale) + shift)
 
 
+def mirrored(edit: Edit) -> Edit:
+    """Return the edit that does to an image's mirror image what `edit` does to the image."""
+    x, y = edit.displacement.flip(-1).split(1, dim=1)
+    return Edit(torch.cat([-x, y], dim=1), edit.delta.flip(-1))
+
+
 class WarpGenerator(nn.Module):
     """Predict a smooth displacement, a soft mask and a bounded residual: y = (1-m) warp(x) + m clamp(warp(x) + r).
 
@@ -159,6 +165,9 @@ class WarpGenerator(nn.Module):
     displacement is predicted at half resolution and sampled up, so that it is smooth from pixel to pixel; all maps fade
     towards the border (`margin`), so that what is learned is what an editor can paste without a seam. Image sides must be
     multiples of 4.
+
+    With `both_sides` an edit is the mean of that and of its mirror image's edit, mirrored back: a mirrored photo then gets
+    the mirrored edit exactly, and no expression is lopsided but by what the face is. It costs a second pass.
     """
 
     def __init__(
@@ -172,18 +181,20 @@ class WarpGenerator(nn.Module):
         max_residual: float = 0.8,
         margin: float = 0.1,
         embedding: int = 64,
+        both_sides: bool = False,
     ) -> None:
         super().__init__()
         self.image_channels = image_channels
         self.max_displacement = max_displacement
         self.max_residual = max_residual
         self.margin = margin
+        self.both_sides = both_sides
         width = base_channels
         self.embed = nn.Sequential(
             nn.Linear(code_size, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
         )
         # Two coordinate planes, y and |x|: the faces are aligned, so that a place in the crop is a place in the face. |x|
-        # and not x is meant to make it hard to tell left from right; it does not make expressions symmetric.
+        # and not x is meant to make it hard to tell left from right; only `both_sides` makes expressions symmetric.
         self.down = nn.ModuleList(
             [
                 _ModulatedConv(image_channels + 2, width, embedding, kernel=4, stride=2),
@@ -236,6 +247,14 @@ class WarpGenerator(nn.Module):
 
     def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
         """Return the edit: the displacement, and delta = m (clamp(warp(x) + r) - warp(x))."""
+        edit = self.one_side(images, codes)
+        if not self.both_sides:
+            return edit
+        other = mirrored(self.one_side(images.flip(-1), codes))
+        return Edit((edit.displacement + other.displacement) / 2, (edit.delta + other.delta) / 2)
+
+    def one_side(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
+        """Return the edit as one pass gives it, without the mirror image's."""
         displacement, mask, residual = self.maps(images, codes)
         moved = warp(images, displacement)
         return Edit(displacement, mask * ((moved + residual).clamp(-1, 1) - moved))

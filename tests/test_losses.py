@@ -15,6 +15,7 @@ from mien.losses import (
     Adversarial,
     PatchReduction,
     bending,
+    conformal_distortion,
     critic_adversarial,
     cross_entropy,
     folding,
@@ -188,6 +189,42 @@ def test_folding_counts_only_the_pixels_that_fold() -> None:
     """A step back by 3 pixels between two columns of 9 gaps: one gap has the determinant 1 - 3, the others 1."""
     step = torch.where(torch.arange(10) < 5, 0.0, -3.0).expand(10, 10)
     assert folding(field(10, step, 0.0)).item() == pytest.approx((0.2 + 2.0) / 9, abs=1e-5)
+
+
+@pytest.mark.parametrize("height", [10, 16])
+@pytest.mark.parametrize(
+    ("jacobian", "axes"),
+    [
+        (((1.0, 0.0), (0.0, 1.0)), 1.0),  # at rest
+        (((1.7, 0.0), (0.0, 1.7)), 1.0),  # larger
+        (((0.6, -0.8), (0.8, 0.6)), 1.0),  # turned
+        (((2.0, 0.0), (0.0, 0.5)), 4.0),  # a circle becomes an ellipse of 4 to 1
+        (((0.6, -1.6), (0.8, 1.2)), 2.0),  # stretched twice along y, then turned
+        (((1.0, 1.0), (0.0, 1.0)), ((1 + math.sqrt(5)) / 2) ** 2),  # sheared by 45 degrees: the golden ratio, squared
+    ],
+)
+def test_conformal_distortion_is_that_of_the_ellipse(
+    height: int, jacobian: tuple[tuple[float, float], tuple[float, float]], axes: float
+) -> None:
+    (a, b), (c, d) = jacobian
+    row, column = torch.meshgrid(torch.arange(float(height)), torch.arange(10.0), indexing="ij")
+    x, y = (a - 1) * column + b * row, c * column + (d - 1) * row
+    displacement = torch.stack([x / (10 / 2), y / (height / 2)])[None]  # in units of half the image
+    expected = ((axes + 1 / axes) / 2 - 1) ** 2
+    assert conformal_distortion(displacement).item() == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    counts = torch.zeros(height - 1, 9)
+    counts[2, 3] = 1.0
+    somewhere = conformal_distortion(displacement, counts).item()
+    assert somewhere == pytest.approx(expected / counts.numel(), rel=1e-3, abs=1e-6)
+
+
+def test_conformal_distortion_of_what_shrinks_to_nothing_stays_finite() -> None:
+    row, column = torch.meshgrid(torch.arange(10.0), torch.arange(10.0), indexing="ij")
+    gone = field(10, -column, -row).requires_grad_()  # J = 0
+    lost = conformal_distortion(gone)
+    assert lost.item() == pytest.approx(1.0, rel=1e-4)  # |J|^2 is 0, the area counts as 0.2
+    lost.backward()
+    assert gone.grad is not None and torch.isfinite(gone.grad).all()
 
 
 def test_light_edges_of_a_ramp_and_of_a_streak() -> None:

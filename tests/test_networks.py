@@ -23,6 +23,7 @@ from mien.networks import (
     apply_edit,
     count_parameters,
     edge_window,
+    mirrored,
     sampling_grid,
     smooth,
     warp,
@@ -212,6 +213,28 @@ def test_edit_of_the_warp_generator_is_its_formula() -> None:
     assert torch.allclose(apply_edit(images, generator(images, codes)), expected, atol=1e-6)
     assert residual.abs().max().item() <= generator.max_residual + 1e-6
     assert residual.abs().max().item() > 0.7 * generator.max_residual  # else the bound was not tried
+
+
+def test_with_both_sides_a_mirrored_photo_gets_the_mirrored_edit() -> None:
+    torch.manual_seed(5)
+    generator = WarpGenerator(1, 2, 8, 1, both_sides=True)
+    images, codes = torch.rand(3, 1, 16, 16) * 2 - 1, torch.randn(3, 2)
+    edit, of_mirror = generator(images, codes), generator(images.flip(-1), codes)
+    assert torch.allclose(of_mirror.displacement, mirrored(edit).displacement, atol=1e-6)
+    assert torch.allclose(of_mirror.delta, mirrored(edit).delta, atol=1e-6)
+    edited = apply_edit(images, edit)
+    assert torch.allclose(apply_edit(images.flip(-1), of_mirror), edited.flip(-1), atol=1e-5)
+
+    generator.both_sides = False  # the network itself knows left from right
+    one_side, of_mirror = generator(images, codes), generator(images.flip(-1), codes)
+    assert not torch.allclose(of_mirror.displacement, mirrored(one_side).displacement, atol=1e-4)
+    assert torch.allclose(edit.delta, (one_side.delta + mirrored(of_mirror).delta) / 2, atol=1e-6)
+
+
+def test_the_mirrored_edit_does_to_the_mirror_image_what_the_edit_does() -> None:
+    images = torch.rand(1, 3, 9, 12) * 2 - 1
+    edit = Edit(0.3 * torch.randn(1, 2, 9, 12), 0.1 * torch.randn(1, 3, 9, 12))
+    assert torch.allclose(apply_edit(images.flip(-1), mirrored(edit)), apply_edit(images, edit).flip(-1), atol=1e-5)
 
 
 def test_warp_generator_starts_near_the_identity_but_not_on_it() -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from mien.errors import ConfigError
 from mien.losses import (
     bending,
+    conformal_distortion,
     folding,
     gradient_penalty,
     light_asymmetry,
@@ -29,7 +30,7 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import Edit, PatchCritic
+from mien.networks import Edit, PatchCritic, ResidualGenerator, WarpGenerator
 from mien.spaces import Space
 
 
@@ -87,6 +88,60 @@ class Reading:
     """Place of each face in the method's space."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings:
+    """What every method's configuration says of its generator, and of what keeps a warp generator's edits regular."""
+
+    generator: Literal["residual", "warp"] = "residual"
+    """`residual`: StarGAN's, as official. `warp`: ours, displacement + mask + residual."""
+    generator_channels: int = 64
+    """Channels of the generator's first layer."""
+    generator_blocks: int = 6
+    """Residual blocks of the generator."""
+    both_sides: bool = False
+    """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
+    lambda_bend: float = 0.0
+    """Weight of the displacement's bending energy (warp generator)."""
+    lambda_stretch: float = 0.0
+    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
+    lambda_fold: float = 0.0
+    """Weight of the displacement's folds (warp generator)."""
+    lambda_conformal: float = 0.0
+    """Weight of the displacement's conformal distortion away from the mouth (warp generator): an iris is to stay round."""
+    lambda_mask: float = 0.0
+    """Weight of the mean absolute residual that is added (warp generator): keeps it to what a movement cannot do."""
+    lambda_edges: float = 0.0
+    """Weight of the added light's total variation (warp generator): shading rather than streaks."""
+    lambda_lopsided: float = 0.0
+    """Weight of light that is added to one half of the face only (warp generator)."""
+    mouth_light: float = 0.0
+    """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
+    cutout: float = 0.0
+    """Side of the square that is hidden from the critic while it learns and judges, as a share of the image's."""
+
+    def build_generator(self, image_channels: int, code_size: int) -> ResidualGenerator | WarpGenerator:
+        """Return a new generator for images of so many channels and codes of so many numbers."""
+        sizes = (image_channels, code_size, self.generator_channels, self.generator_blocks)
+        if self.generator == "residual":
+            return ResidualGenerator(*sizes)
+        return WarpGenerator(*sizes, both_sides=self.both_sides)
+
+
+def hidden(images: Float[Tensor, "n c h w"], share: float, batch: Batch) -> Float[Tensor, "n c h w"]:
+    """Hide a square of each image, of `share` of its side, at a random place (DiffAugment's cutout, Zhao et al. 2020).
+
+    The square's middle is anywhere in the image. What a critic learns so, and asks for, is not in one place only.
+    """
+    if not share:
+        return images
+    middles = batch.part.of(torch.rand(len(batch.whole_labels), 2, device=images.device))
+    height, width = images.shape[-2:]
+    y = (torch.arange(height, device=images.device) + 0.5) / height
+    x = (torch.arange(width, device=images.device) + 0.5) / width
+    rows, columns = (y - middles[:, :1]).abs() < share / 2, (x - middles[:, 1:]).abs() < share / 2
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+
+
 class Method(nn.Module, abc.ABC):
     """A trainable method; subclasses are final.
 
@@ -113,6 +168,10 @@ class Method(nn.Module, abc.ABC):
 
         Where the batch is a part of a step's batch, the mean of a term over all parts must be what the whole batch gives.
         """
+
+    def shown(self, batch: Batch, *stacks: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "n c h w"]]:
+        """Return images as the critic sees them while it is trained and trained against."""
+        return (hidden(images, self.config.cutout, batch) for images in stacks)
 
     @abc.abstractmethod
     def space(self) -> Space:
@@ -166,20 +225,27 @@ def critic_penalty(config: Any, critic: PatchCritic, batch: Batch, fake: Tensor,
     return {"penalty": weight * r1_penalty(gradient, real, config.penalty_patches)}
 
 
-def warp_terms(config: Any, edit: Edit) -> dict[str, Tensor]:
+def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
     """Return the weighted terms that keep a warp generator's edits regular; those of weight zero are left out."""
     light = edit.delta
     if config.mouth_light:
         light = light * (1 - config.mouth_light * mouth_window(*light.shape[-2:], light.device))
+    field = edit.displacement
     terms = {
-        "bend": (config.lambda_bend, lambda: bending(edit.displacement)),
-        "stretch": (config.lambda_stretch, lambda: stretching(edit.displacement)),
-        "fold": (config.lambda_fold, lambda: folding(edit.displacement)),
+        "bend": (config.lambda_bend, lambda: bending(field)),
+        "stretch": (config.lambda_stretch, lambda: stretching(field)),
+        "fold": (config.lambda_fold, lambda: folding(field)),
+        "conformal": (config.lambda_conformal, lambda: conformal_distortion(field, _away_from_mouth(field))),
         "mask": (config.lambda_mask, lambda: light.abs().mean()),
         "edges": (config.lambda_edges, lambda: light_edges(light)),
         "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(light)),
     }
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
+
+
+def _away_from_mouth(field: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "h-1 w-1"]:
+    height, width = field.shape[-2:]
+    return 1 - mouth_window(height - 1, width - 1, field.device)
 
 
 class frozen:
@@ -222,7 +288,10 @@ def check_settings(config: Any) -> None:
         require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")
     for name in (field.name for field in dataclasses.fields(config) if field.name.startswith("lambda_")):
         require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
+    warps = config.generator == "warp"
+    require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
+    require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
     require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")
     require(0 < config.learning_rate < math.inf, "learning_rate", config.learning_rate, "above 0, and finite")

@@ -38,6 +38,7 @@ from mien.losses import (
 )
 from mien.methods.base import (
     Batch,
+    GeneratorSettings,
     Method,
     Part,
     Reading,
@@ -49,12 +50,12 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, apply_edit
+from mien.networks import CriticOutput, Edit, PatchCritic, apply_edit
 from mien.spaces import DiscSpace
 
 
 @dataclass(frozen=True)
-class GANmutConfig:
+class GANmutConfig(GeneratorSettings):
     """Settings of GANmut; the defaults are the official code's at 128 px (its constants are named here)."""
 
     expressions: tuple[str, ...] = BASIC
@@ -63,12 +64,6 @@ class GANmutConfig:
     """Side of the square images in pixels."""
     image_channels: int = 3
     """1 for grey, 3 for RGB."""
-    generator: Literal["residual", "warp"] = "residual"
-    """`residual`: StarGAN's, as official. `warp`: ours, displacement + mask + residual."""
-    generator_channels: int = 64
-    """Channels of the generator's first layer."""
-    generator_blocks: int = 6
-    """Residual blocks of the generator."""
     critic_channels: int = 64
     """Channels of the critic's first layer; each further layer doubles them."""
     critic_layers: int = 6
@@ -118,20 +113,6 @@ class GANmutConfig:
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
     """Steps over which the reconstruction weight rises from 0; a near-identity generator never moves without it."""
-    lambda_bend: float = 0.0
-    """Weight of the displacement's bending energy (warp generator)."""
-    lambda_stretch: float = 0.0
-    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
-    lambda_fold: float = 0.0
-    """Weight of the displacement's folds (warp generator)."""
-    lambda_mask: float = 0.0
-    """Weight of the mean absolute residual that is added (warp generator): keeps it to what a movement cannot do."""
-    lambda_edges: float = 0.0
-    """Weight of the added light's total variation (warp generator): shading rather than streaks."""
-    lambda_lopsided: float = 0.0
-    """Weight of light that is added to one half of the face only (warp generator)."""
-    mouth_light: float = 0.0
-    """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
     learning_rate: float = 1e-4
     """Adam's, for both players."""
     betas: tuple[float, ...] = (0.5, 0.999)
@@ -246,8 +227,7 @@ class GANmut(Method):
         super().__init__()
         self.config = config
         k = len(config.expressions)
-        network = ResidualGenerator if config.generator == "residual" else WarpGenerator
-        self.generator = network(config.image_channels, 2, config.generator_channels, config.generator_blocks)
+        self.generator = config.build_generator(config.image_channels, 2)
         self.axes = nn.Parameter(initial_axes(config.axes, k - 1))
         self.critic = PatchCritic(
             config.image_channels, config.image_size, (k, 2), config.critic_channels, config.critic_layers
@@ -312,7 +292,7 @@ class GANmut(Method):
     ) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r + lambda_infoD L_info + lambda_gp penalty (the paper prints a minus)."""
         config = self.config
-        real, fake = self.critic.compare(batch.images, edited.detach())
+        real, fake = self.critic.compare(*self.shown(batch, batch.images, edited.detach()))
         terms = {
             "adv": self.equation_2(real, fake),
             "cls": config.lambda_cls * self.equation_4(real, batch),
@@ -326,7 +306,7 @@ class GANmut(Method):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec + lambda_infoG L_info + lambda_rho L_rho."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(edited)
+            fake = self.critic(*self.shown(batch, edited))
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": self.equation_2_generator(fake),

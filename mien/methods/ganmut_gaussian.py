@@ -38,6 +38,7 @@ from mien.losses import (
 )
 from mien.methods.base import (
     Batch,
+    GeneratorSettings,
     Method,
     Part,
     Reading,
@@ -48,7 +49,7 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, apply_edit
+from mien.networks import CriticOutput, Edit, PatchCritic, apply_edit
 from mien.spaces import DiscSpace, GaussianPlane
 
 #: Added to every width: a Gaussian of none would have no inverse, and no gradient to find its way back.
@@ -58,7 +59,7 @@ _SPREAD_RADIUS = 0.6
 
 
 @dataclass(frozen=True)
-class GaussianGANmutConfig:
+class GaussianGANmutConfig(GeneratorSettings):
     """Settings of Gaussian GANmut; the defaults are the official code's at 128 px."""
 
     expressions: tuple[str, ...] = BASIC
@@ -67,12 +68,6 @@ class GaussianGANmutConfig:
     """Side of the square images in pixels."""
     image_channels: int = 3
     """1 for grey, 3 for RGB."""
-    generator: Literal["residual", "warp"] = "residual"
-    """`residual`: StarGAN's, as official. `warp`: ours, displacement + mask + residual."""
-    generator_channels: int = 64
-    """Channels of the generator's first layer."""
-    generator_blocks: int = 6
-    """Residual blocks of the generator."""
     critic_channels: int = 64
     """Channels of the critic's first layer; each further layer doubles them."""
     critic_layers: int = 6
@@ -111,20 +106,6 @@ class GaussianGANmutConfig:
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
     """Steps over which the reconstruction weight rises from 0; a near-identity generator never moves without it."""
-    lambda_bend: float = 0.0
-    """Weight of the displacement's bending energy (warp generator)."""
-    lambda_stretch: float = 0.0
-    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
-    lambda_fold: float = 0.0
-    """Weight of the displacement's folds (warp generator)."""
-    lambda_mask: float = 0.0
-    """Weight of the mean absolute residual that is added (warp generator): keeps it to what a movement cannot do."""
-    lambda_edges: float = 0.0
-    """Weight of the added light's total variation (warp generator): shading rather than streaks."""
-    lambda_lopsided: float = 0.0
-    """Weight of light that is added to one half of the face only (warp generator)."""
-    mouth_light: float = 0.0
-    """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
     learning_rate: float = 1e-4
     """Adam's, for both players."""
     betas: tuple[float, ...] = (0.5, 0.999)
@@ -219,8 +200,7 @@ class GaussianGANmut(Method):
         super().__init__()
         self.config = config
         k = len(config.expressions)
-        network = ResidualGenerator if config.generator == "residual" else WarpGenerator
-        self.generator = network(config.image_channels, 2, config.generator_channels, config.generator_blocks)
+        self.generator = config.build_generator(config.image_channels, 2)
         self.mu = nn.Parameter(initial_mu(config.centres, k))
         self.angles = nn.Parameter(torch.zeros(k))
         self.axes = nn.Parameter(torch.full((k, 2), config.initial_width))
@@ -280,7 +260,7 @@ class GaussianGANmut(Method):
     ) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls + lambda_info L_info + lambda_penalty penalty."""
         config = self.config
-        real, fake = self.critic.compare(batch.images, edited.detach())
+        real, fake = self.critic.compare(*self.shown(batch, batch.images, edited.detach()))
         terms = {
             "adv": critic_adversarial(config.adversarial, real.realness, fake.realness),
             "cls": config.lambda_cls * self.classification(real, batch),
@@ -294,7 +274,7 @@ class GaussianGANmut(Method):
         """L_G = L_adv + lambda_cls L_kl + lambda_prediction L_prediction + lambda_rec L_rec (+ lambda_info L_info)."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(edited)
+            fake = self.critic(*self.shown(batch, edited))
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": generator_adversarial(config.adversarial, fake.realness),

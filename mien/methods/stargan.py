@@ -36,6 +36,7 @@ from mien.losses import (
 )
 from mien.methods.base import (
     Batch,
+    GeneratorSettings,
     Method,
     Reading,
     check_settings,
@@ -46,12 +47,12 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, apply_edit
+from mien.networks import CriticOutput, Edit, PatchCritic, apply_edit
 from mien.spaces import LabelSpace
 
 
 @dataclass(frozen=True)
-class StarGANConfig:
+class StarGANConfig(GeneratorSettings):
     """Settings of StarGAN; the defaults are the Zagreb paper's."""
 
     expressions: tuple[str, ...] = ("anger", "happy", "sad", "surprise")
@@ -60,12 +61,6 @@ class StarGANConfig:
     """Side of the square images in pixels; FER2013 has 48."""
     image_channels: int = 1
     """1 for grey, 3 for RGB."""
-    generator: Literal["residual", "warp"] = "residual"
-    """`residual`: StarGAN's. `warp`: ours, displacement + mask + residual."""
-    generator_channels: int = 64
-    """Channels of the generator's first layer."""
-    generator_blocks: int = 6
-    """Residual blocks of the generator."""
     critic_channels: int = 64
     """Channels of the critic's first layer; each further layer doubles them."""
     critic_layers: int = 4
@@ -94,20 +89,6 @@ class StarGANConfig:
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
     """Steps over which the reconstruction weight rises from 0; a near-identity generator never moves without it."""
-    lambda_bend: float = 0.0
-    """Weight of the displacement's bending energy (warp generator)."""
-    lambda_stretch: float = 0.0
-    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
-    lambda_fold: float = 0.0
-    """Weight of the displacement's folds (warp generator)."""
-    lambda_mask: float = 0.0
-    """Weight of the mean absolute residual that is added (warp generator): keeps it to what a movement cannot do."""
-    lambda_edges: float = 0.0
-    """Weight of the added light's total variation (warp generator): shading rather than streaks."""
-    lambda_lopsided: float = 0.0
-    """Weight of light that is added to one half of the face only (warp generator)."""
-    mouth_light: float = 0.0
-    """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
     learning_rate: float = 1e-4
     """Adam's, for both players."""
     betas: tuple[float, ...] = (0.5, 0.999)
@@ -143,8 +124,7 @@ class StarGAN(Method):
         super().__init__()
         self.config = config
         k = len(config.expressions)
-        network = ResidualGenerator if config.generator == "residual" else WarpGenerator
-        self.generator = network(config.image_channels, k, config.generator_channels, config.generator_blocks)
+        self.generator = config.build_generator(config.image_channels, k)
         self.critic = PatchCritic(
             config.image_channels, config.image_size, (k,), config.critic_channels, config.critic_layers
         )
@@ -185,7 +165,7 @@ class StarGAN(Method):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec, and the warp generator's own terms where weighted."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(edited)
+            fake = self.critic(*self.shown(batch, edited))
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": self.equation_1_generator(fake),
@@ -197,7 +177,7 @@ class StarGAN(Method):
     def equation_6(self, batch: Batch, edited: Float[Tensor, "n c h w"], step: int) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r, and the penalty where one is set."""
         config = self.config
-        real, fake = self.critic.compare(batch.images, edited.detach())
+        real, fake = self.critic.compare(*self.shown(batch, batch.images, edited.detach()))
         terms = {"adv": self.equation_1(real, fake), "cls": config.lambda_cls * self.equation_2(real, batch)}
         return terms | critic_penalty(config, self.critic, batch, edited, step)
 

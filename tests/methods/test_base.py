@@ -14,7 +14,7 @@ from torch import nn
 from mien.errors import ConfigError, MienError
 from mien.expressions import BASIC
 from mien.methods import METHODS
-from mien.methods.base import Batch, Part, config_from_mapping, draw_part, draw_targets, frozen
+from mien.methods.base import Batch, Part, config_from_mapping, draw_part, draw_targets, frozen, hidden
 from mien.methods.ganmut import GANmutConfig
 from mien.stepping import TrainConfig
 
@@ -41,6 +41,56 @@ def test_a_part_of_a_batch_is_drawn_without_repetition() -> None:
     assert all(isinstance(part, torch.Tensor) and len(set(part.tolist())) == 6 for part, _ in drawn)
     assert {i for part, _ in drawn for i in torch.arange(8)[part].tolist()} == set(range(8))
     assert all(weight == 1.0 for _, weight in drawn)
+
+
+def test_a_square_is_hidden_somewhere_in_each_image() -> None:
+    torch.manual_seed(0)
+    images = torch.ones(4000, 2, 10, 10)
+    batch = Batch(images, torch.zeros(4000, dtype=torch.long))
+    assert hidden(images, 0.0, batch) is images
+    shown = hidden(images, 0.4, batch)
+    gone = shown == 0
+    assert torch.equal(gone[:, 0], gone[:, 1]) and torch.equal(shown[~gone], images[~gone])
+    rows, columns = gone[:, 0].any(2).sum(1), gone[:, 0].any(1).sum(1)
+    assert torch.equal(gone[:, 0].flatten(1).sum(1), rows * columns)  # a rectangle
+    assert rows.max() == columns.max() == 4 and rows.min() == columns.min() == 2  # half of it may lie outside
+    often = gone[:, 0].float().mean(0)
+    assert often[3:7, 3:7].mean().item() == pytest.approx(0.16, abs=0.01)  # anywhere: the centre is hidden by its area
+    assert often.min() > 0.02  # and no place is always seen
+
+
+def test_parts_of_a_batch_hide_what_the_whole_batch_hides() -> None:
+    images, labels = torch.rand(6, 1, 8, 8) + 1, torch.arange(6)
+    torch.manual_seed(3)
+    whole = hidden(images, 0.5, Batch(images, labels))
+    for index in range(2):
+        part = Part(index, 2)
+        torch.manual_seed(3)
+        here = Batch(part.of(images), part.of(labels), None, part, labels)
+        assert torch.equal(hidden(here.images, 0.5, here), part.of(whole))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_critic_learns_and_judges_with_a_part_hidden(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "image_size": 16,
+        "image_channels": 1,
+        "generator_channels": 4,
+        "generator_blocks": 1,
+        "critic_channels": 4,
+    }
+    method = METHODS[name](
+        METHODS[name].Config(**settings, critic_layers=2, critic_steps=1, penalty="none", cutout=0.5)
+    )
+    seen, judge = [], method.critic.forward
+    monkeypatch.setattr(method.critic, "forward", lambda images: seen.append(images.detach()) or judge(images))
+    count = max(8, method.smallest_batch)
+    batch = Batch(torch.rand(count, 1, 16, 16) + 0.1, torch.arange(count) % len(method.config.expressions))
+    moves = {}
+    for player, _ in method.updates(batch, 0):
+        moves[player], seen = [(images == 0).flatten(1).sum(1).min().item() for images in seen], []
+    assert moves["critic"] == [pytest.approx(40, abs=25)]  # real and edited in one go, at least a quarter of the square
+    assert moves["generator"][0] >= 16
 
 
 def test_parts_of_a_batch_draw_together_what_the_whole_batch_draws() -> None:

@@ -14,6 +14,7 @@ from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 from mien.errors import ConfigError, WeightsError
 from mien.losses import (
     bending,
+    conformal_distortion,
     folding,
     input_gradient,
     light_asymmetry,
@@ -245,6 +246,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     changed(
         method, lambda_cls=2.0, lambda_info_generator=3.0, lambda_rho=4.0, lambda_rec=6.0, rec_ramp_steps=10,
         lambda_bend=7.0, lambda_stretch=8.0, lambda_fold=9.0, lambda_mask=11.0, lambda_edges=12.0, lambda_lopsided=13.0,
+        lambda_conformal=14.0,
     )  # fmt: skip
     batch, draw = batch_of(), drawn([1, 2, 3, 4, 5, 6, 0, 1], [0.5] * 8, free=2)
     codes = codes_of(draw, method.axes)
@@ -263,6 +265,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         "mask": 11 * edit.delta.abs().mean(),
         "edges": 12 * light_edges(edit.delta),
         "lopsided": 13 * light_asymmetry(edit.delta),
+        "conformal": 14 * conformal_distortion(edit.displacement, 1 - mouth_window(15, 15, edit.delta.device)),
     }
     terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
     assert {name: value.item() for name, value in terms.items()} == {
@@ -307,6 +310,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"rec_ramp_steps": -5}, "0 or more"),
         ({"rec_share": 0.0}, "above 0 and at most 1"),
         ({"mouth_light": 1.5}, "from 0 to 1"),
+        ({"both_sides": True}, "no, unless the generator is `warp`"),
         ({"betas": (0.5,)}, "two numbers"),
         ({"betas": (2.0, 0.5)}, "below 1"),
         ({"betas": (0.5, math.nan)}, "below 1"),
