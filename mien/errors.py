@@ -29,6 +29,10 @@ class ImageError(MienError):
     """A file that is not a picture, is broken, or is too large to be decoded safely."""
 
 
+class ClosedPhotoError(MienError):
+    """A photo of the studio that is not open, or no longer."""
+
+
 class FilmError(MienError):
     """A file that is no film, is broken, or cannot be written."""
 

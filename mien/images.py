@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import uuid
 import warnings
@@ -37,6 +38,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVI
 _ANIMATED = ("GIF", "PNG", "WEBP")
 
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+#: Longest sides that libjpeg and the format WebP allow.
+_LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383}
 #: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
 WRITABLE_SUFFIXES = tuple(_SUFFIXES)
 PHOTO_SUFFIXES = (*WRITABLE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff")
@@ -235,6 +238,11 @@ def _savable(
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"cannot write `{path}`: unknown suffix", hint="use .png, .jpg or .webp")
+    height, width = pixels.shape[:2]
+    if max(height, width) > (most := _LONGEST_SIDES.get(kind, math.inf)):
+        raise ImageError(
+            f"{kind} has no room for {width} x {height} pixels, {most} a side at most", hint="write a .png"
+        )
     alpha = like.alpha if like is not None else None
     if alpha is None or alpha.shape != pixels.shape[:2]:
         image = Image.fromarray(pixels)

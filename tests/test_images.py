@@ -310,6 +310,14 @@ def test_write_refuses_unknown_suffix_and_missing_folder(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("name", "most"), [("a.webp", 16_383), ("a.jpg", 65_500)])
+def test_what_a_format_has_no_room_for_is_said_before_it_is_tried(tmp_path: Path, name: str, most: int) -> None:
+    write_photo(tmp_path / f"fits-{name}", np.zeros((1, most, 3), np.uint8))
+    with pytest.raises(ImageError, match=f"{most + 1} x 1 pixels, {most} a side at most") as caught:
+        write_photo(tmp_path / name, np.zeros((1, most + 1, 3), np.uint8))
+    assert ".png" in caught.value.hint and not (tmp_path / name).exists()
+
+
 def test_conversions_in_closed_form() -> None:
     levels = np.arange(256, dtype=np.uint8)
     image = np.stack([levels[None], levels[None, ::-1], np.zeros((1, 256), np.uint8)], axis=-1)

@@ -31,8 +31,8 @@ from PIL import Image
 
 from mien.apps.pages import LocalPage, LocalServer, condition_of
 from mien.editing.edits import parse_start
-from mien.editing.studio import ClosedPhotoError, FaceWish, OpenPhoto, Studio
-from mien.errors import ConditionError, ImageError, MienError
+from mien.editing.studio import FaceWish, OpenPhoto, Studio
+from mien.errors import ClosedPhotoError, ConditionError, ImageError, MienError
 from mien.images import WRITABLE_SUFFIXES
 
 _PAGE = Path(__file__).with_name("studio.html")

@@ -19,7 +19,7 @@ from mien.editing.edits import Start
 from mien.editing.figures import gamut_figure, sweep_figure
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
 from mien.editing.reading import FaceReading, can_read
-from mien.errors import ConditionError, FaceError, MienError
+from mien.errors import ClosedPhotoError, ConditionError, FaceError
 from mien.faces import Detection, crop_face, estimate_alignment
 from mien.images import Photo, encode_photo, read_photo, resize
 from mien.spaces import Condition, DiscSpace, angles_in_degrees
@@ -32,10 +32,6 @@ _MOST_OPEN, _MOST_PIXELS = 24, 340_000_000
 #: Side of a face's surroundings, in sides of its crop.
 _SURROUNDINGS = 1.5
 _FIGURES = {"gamut": gamut_figure, "sweep": sweep_figure}
-
-
-class ClosedPhotoError(MienError):
-    """A photo that is not open, or no longer."""
 
 
 @dataclass(frozen=True)

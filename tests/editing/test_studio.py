@@ -10,8 +10,8 @@ from films_made import Brightener, Squares, scene
 from PIL import Image
 
 from mien.editing import Editor
-from mien.editing.studio import ClosedPhotoError, FaceWish, Studio
-from mien.errors import ConditionError, FaceError, ImageError
+from mien.editing.studio import FaceWish, Studio
+from mien.errors import ClosedPhotoError, ConditionError, FaceError, ImageError
 from mien.images import read_photo, resize
 from mien.provenance import parse_mark
 from mien.spaces import Condition
