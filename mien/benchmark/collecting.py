@@ -30,11 +30,15 @@ from mien.spaces import Condition
 from mien.version import VERSION
 
 #: Part of the name of what is kept: raised when what is collected changes.
-_FORMAT = 4
+_FORMAT = 5
 #: Name under which a part keeps the commit that collected it.
 _COMMIT = "commit"
 #: Edits that are rendered and judged at a time.
 _BATCH = 256
+#: Faces that are edited mirrored, too.
+_MIRRORED = 100
+#: Kinds of contestants whose pictures do not come from the face they are given.
+_NO_EDITORS = ("oracle", "folder")
 
 Arrays = dict[str, np.ndarray]
 #: Called with how many edits of a contestant are done, of how many, and in which part.
@@ -87,7 +91,8 @@ class Collector:
 
         Gives `answered` (n, k), `finite` (n, k), and for each edit what `photos` has of each photo, `realness-own` and
         `realness-referee` by its own critic and the referee's, `inside` and `outside` (grey levels changed), `identity`
-        (its features); `own` are the faces' own. Of the oracle also `shown`, which photo of the pool each answer is.
+        (its features); `own` are the faces' own. `mirror` (n, k) is how far mirrored faces' edits are from mirrored edits,
+        NaN where that was not tried. Of the oracle also `shown`, which photo of the pool each answer is.
         """
         conditions = named_conditions(self.chosen.expressions, self.protocol)
         return self._kept("edits", self._key(contestant), lambda: self._edits(contestant, conditions, report))
@@ -137,12 +142,32 @@ class Collector:
             part = {name: array.reshape(*shape, *array.shape[1:]) for name, array in seen.items()}
             part["own"] = describe(faces.images)
             part["answered"] = np.tile(answered, (len(faces), 1))
+            part["mirror"] = np.full(shape, np.nan)
+            mirrored = max(0, min(len(faces), _MIRRORED - done // len(conditions)))
+            if contestant.facts.kind not in _NO_EDITORS and mirrored:
+                part["mirror"][:mirrored] = self._mirror(contestant, faces[:mirrored], edited, answered, mask)
             if isinstance(contestant, Oracle):
                 part["shown"] = contestant.shown(faces, conditions)
             parts.append(part)
             done += len(flat)
             report(done, total, "expressions")
         return _joined(parts)
+
+    def _mirror(
+        self, contestant: Contestant, faces: Faces, edited: np.ndarray, answered: np.ndarray, mask: np.ndarray
+    ) -> np.ndarray:
+        """Return how far edits of mirrored faces are from mirrored edits, on the face: (n, k), NaN where none is asked."""
+        conditions = named_conditions(self.chosen.expressions, self.protocol)
+        asked = [condition for condition, possible in zip(conditions, answered, strict=True) if possible]
+        result = np.full((len(faces), len(conditions)), np.nan)
+        if asked:
+            other = contestant.edit(Faces(faces.keys, _flipped(faces.images)), asked, self.protocol.start)
+            one = edited[: len(faces), answered]
+            flat = (-1, *one.shape[2:])
+            inside, _ = image_change(one.reshape(flat), _flipped(other).reshape(flat), mask)
+            inside = np.where(np.isfinite(inside), inside, np.inf)  # tried, and broken
+            result[:, answered] = inside.reshape(len(faces), -1)
+        return result
 
     def _walk(
         self,
@@ -232,6 +257,10 @@ class Collector:
         write_bytes(path, _packed(arrays | {_COMMIT: np.array(self.commit)}))
         self.commits.add(self.commit)
         return arrays
+
+
+def _flipped(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images[..., ::-1])
 
 
 def _joined(parts: list[Arrays]) -> Arrays:

@@ -168,6 +168,13 @@ _MEASURES = (
         "size", ranked=False,
     ),
     Measure(
+        "mirror", r"mirror-error", "mirror error",
+        "How far the edit of a mirrored photo is from the photo's edit, mirrored: mean absolute difference on the face, in "
+        "grey levels of 255.",
+        "Doing nothing is perfect; an edit that is the same on both sides may be wrong on both.",
+        "size",
+    ),
+    Measure(
         "coverage", r"gamut-coverage", "gamut coverage",
         "The share of real faces whose mixture of expressions, as people vote, lies near what the judge sees somewhere "
         "on the disc.",

@@ -16,7 +16,7 @@ from mien.classifiers.classifier import LAYER
 from mien.expressions import NEUTRAL
 from mien.metrics.coverage import compound_distances, gamut_coverage, jensen_shannon
 from mien.metrics.discriminator import discriminator_f1
-from mien.metrics.distance import change_measures
+from mien.metrics.distance import change_measures, mirror_error
 from mien.metrics.expression_f1 import expression_f1
 from mien.metrics.frechet import conditional_fed, extrapolated_fed, fed, fed_curve
 from mien.metrics.identity import identity_kept
@@ -269,11 +269,18 @@ class Measurer:
     def _kept(self, collected: Collected) -> list[Measurement]:
         edits, answered = collected.edits, collected.edits["answered"]
         faces, _ = np.nonzero(answered)
+        tried = ~np.isnan(edits["mirror"])
         kept = identity_kept(edits["own"], edits["identity"][:, answered.any(0)], seed=self.seed)
         gallery = len(edits["own"])  # how many faces the own one is picked from: chance is one in so many
         return [
             *(replace(m, measure=f"{m.measure}-n{gallery}") if m.measure == "identity-rank1" else m for m in kept),
             *change_measures(edits["inside"][answered], edits["outside"][answered], faces, seed=self.seed),
+            mirror_error(
+                edits["mirror"][tried],
+                np.nonzero(tried)[0],
+                reason=f"{collected.name} edits no face that it is given",
+                seed=self.seed,
+            ),
         ]
 
     def _named(self, probabilities: np.ndarray, judge: Classifier) -> np.ndarray:

@@ -66,7 +66,7 @@ def all_tables(outcome: Outcome) -> list[Table]:
         ),
         _plain_table(
             outcome, "kept", "Person and background",
-            ("identity", "identity-similarity", "identity-auc", "background", "face-change"),
+            ("identity", "identity-similarity", "identity-auc", "background", "face-change", "mirror"),
         ),
         _plain_table(outcome, "gamut", "Mixed expressions", ("coverage", "gamut-distance", "compound-distance")),
         *compound_tables(outcome),

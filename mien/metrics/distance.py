@@ -66,20 +66,35 @@ def change_measures(inside: np.ndarray, outside: np.ndarray, faces: np.ndarray, 
     """
     if not len(inside) == len(outside) == len(faces):
         raise ConfigError("changes and faces do not belong together", hint="give one face for every edit")
+    return [
+        _mean_levels("background-change", outside, faces, "nothing was edited", seed),
+        _mean_levels("face-change", inside, faces, "nothing was edited", seed),
+    ]
+
+
+def mirror_error(
+    inside: np.ndarray, faces: np.ndarray, *, reason: str = "nothing was edited", seed: int = 0
+) -> Measurement:
+    """Measure `mirror-error`: how far edits of mirrored faces are from the faces' edits, mirrored, in grey levels.
+
+    `inside` (n,) is what `image_change` returned of the two, `faces` (n,) tells whose edit each is, `reason` why there is
+    none. 0 for a model to which left and right are the same, and for a copy of the input.
+    """
+    return _mean_levels("mirror-error", inside, faces, reason, seed)
+
+
+def _mean_levels(measure: str, values: np.ndarray, faces: np.ndarray, nothing: str, seed: int) -> Measurement:
     names, unit = np.unique(faces, return_inverse=True)
-    result = []
-    for measure, values in (("background-change", outside), ("face-change", inside)):
-        values = np.asarray(values, np.float64)
-        broken = int((~np.isfinite(values)).sum())
-        reason = f"{broken} of {len(values)} edits hold values that are no numbers" if broken else "nothing was edited"
-        value, interval = None, (None, None)
-        if len(values) and not broken:
-            value = float(values.mean())
-            sums = np.bincount(unit.reshape(-1), weights=values)
-            parts = np.stack([sums, np.bincount(unit.reshape(-1))], axis=1)
-            if len(parts) >= 2:
-                resampled = resampled_sums(parts, seed=seed)
-                interval = percentile_interval(resampled[:, 0] / resampled[:, 1])
-        details = {"faces": len(names), "unit": "grey levels of 255"}
-        result.append(measured(measure, value, interval, n=len(values), better="lower", reason=reason, details=details))
-    return result
+    values = np.asarray(values, np.float64)
+    broken = int((~np.isfinite(values)).sum())
+    reason = f"{broken} of {len(values)} edits hold values that are no numbers" if broken else nothing
+    value, interval = None, (None, None)
+    if len(values) and not broken:
+        value = float(values.mean())
+        sums = np.bincount(unit.reshape(-1), weights=values)
+        parts = np.stack([sums, np.bincount(unit.reshape(-1))], axis=1)
+        if len(parts) >= 2:
+            resampled = resampled_sums(parts, seed=seed)
+            interval = percentile_interval(resampled[:, 0] / resampled[:, 1])
+    details = {"faces": len(names), "unit": "grey levels of 255"}
+    return measured(measure, value, interval, n=len(values), better="lower", reason=reason, details=details)

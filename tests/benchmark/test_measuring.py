@@ -12,7 +12,7 @@ from coded_world import SIZE, CodedJudge, Painter, samples
 
 import mien.benchmark.collecting as collecting
 from mien.benchmark.collecting import Collector
-from mien.benchmark.contestants import Contestant, Identity, Oracle
+from mien.benchmark.contestants import Contestant, Faces, Identity, Oracle
 from mien.benchmark.faces import choose_faces, make_pool
 from mien.benchmark.measuring import Collected, Measurer
 from mien.benchmark.outcome import Line
@@ -107,6 +107,34 @@ def test_four_contestants_come_out_in_order(world: PreparedSet, tmp_path: Path) 
     assert value("painter", "identity-rank1-n6") == value("identity", "identity-rank1-n6") == 1
     assert value("oracle", "identity-rank1-n6") < 0.5
     assert value("oracle", "background-change") > value("painter", "background-change")
+
+
+def test_left_and_right_are_told_apart_by_a_painter_of_one_side_only(world: PreparedSet, tmp_path: Path) -> None:
+    """The world's painter paints the left 8 columns; after a mirror, what it painted is on the other side."""
+    lines = measure(world, tmp_path, [Painter(), Painter("still", fault="constant"), Identity(), "oracle"])
+    assert of(lines, "identity", "mirror-error").value == of(lines, "still", "mirror-error").value == 0
+    painted = of(lines, "painter", "mirror-error")
+    assert painted.value is not None and painted.value > 1 and painted.n == 6 * 7
+    refused = of(lines, "oracle", "mirror-error")
+    assert refused.value is None and refused.undefined == "oracle edits no face that it is given"
+
+
+def test_only_the_first_hundred_faces_are_mirrored(
+    world: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "_MIRRORED", 4)
+    monkeypatch.setattr(collecting, "_BATCH", 21)  # three faces at a time
+    assert of(measure(world, tmp_path, [Painter()]), "painter", "mirror-error").n == 4 * 7
+
+
+def test_an_edit_that_breaks_only_when_mirrored_is_not_left_out(world: PreparedSet, tmp_path: Path) -> None:
+    class Breaks(Painter):
+        def edit(self, faces: Faces, *arguments: Any) -> np.ndarray:
+            result = super().edit(faces, *arguments)
+            return np.where(self.calls == 2, np.nan, result).astype(np.float32)  # the second call is the mirrored one
+
+    found = of(measure(world, tmp_path, [Breaks()]), "painter", "mirror-error")
+    assert found.value is None and found.undefined == "42 of 42 edits hold values that are no numbers"
 
 
 def test_a_constant_output_has_no_person_and_is_no_success(world: PreparedSet, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mien.benchmark.tables import all_tables, expression_tables, overview, undef
 from mien.benchmark.typesetting import Table, Value, document, escape_latex, escape_markdown, to_latex, to_markdown
 from mien.metrics.coverage import compound_distances, gamut_coverage
 from mien.metrics.discriminator import discriminator_f1
-from mien.metrics.distance import change_measures
+from mien.metrics.distance import change_measures, mirror_error
 from mien.metrics.expression_f1 import expression_f1
 from mien.metrics.frechet import conditional_fed, extrapolated_fed, fed
 from mien.metrics.identity import identity_kept
@@ -163,6 +163,7 @@ def test_every_measure_that_is_taken_is_known() -> None:
         *discriminator_f1(random.normal(size=9), random.normal(size=9)),
         *identity_kept(pictures.reshape(12, -1), pictures.reshape(12, 1, -1), faces),
         *change_measures(np.ones(12), np.ones(12), faces),
+        mirror_error(np.ones(12), faces),
         *gamut_coverage(votes, judged, names),
         *compound_distances(votes, judged, np.zeros((4, 2)), names),
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from mien.errors import ConfigError
 from mien.faces.align import FACE_TEMPLATE
-from mien.metrics.distance import FACE_CENTRE, FACE_HALF_AXES, change_measures, face_mask, image_change
+from mien.metrics.distance import FACE_CENTRE, FACE_HALF_AXES, change_measures, face_mask, image_change, mirror_error
 
 
 def test_a_change_of_known_size_at_a_known_place() -> None:
@@ -46,6 +46,13 @@ def test_means_and_intervals_count_faces() -> None:
     assert (background.measure, background.value, background.low, background.high) == ("background-change", 0, 0, 0)
     assert (face.measure, face.value, face.n, face.details["faces"]) == ("face-change", 4.0, 4, 2)
     assert (face.low, face.high) == (2.0, 6.0)  # of two faces, one drawn twice
+
+
+def test_mirror_error_is_a_mean_over_edits_with_its_faces_and_reason() -> None:
+    found = mirror_error(np.array([1.0, 3.0, 5.0, 7.0]), np.array([0, 0, 1, 1]))
+    assert (found.measure, found.value, found.low, found.high, found.n) == ("mirror-error", 4.0, 2.0, 6.0, 4)
+    assert mirror_error(np.zeros(0), np.zeros(0), reason="it edits nothing").undefined == "it edits nothing"
+    assert "1 of 2" in str(mirror_error(np.array([1.0, np.inf]), np.arange(2)).undefined)
 
 
 def test_nothing_and_broken_edits_are_undefined() -> None:
