@@ -167,7 +167,7 @@ class WarpGenerator(nn.Module):
     multiples of 4.
 
     With `both_sides` an edit is the mean of that and of its mirror image's edit, mirrored back: a mirrored photo then gets
-    the mirrored edit exactly, and no expression is lopsided but by what the face is. It costs a second pass.
+    the mirrored edit exactly, and no expression is lopsided but by what the face is. It costs as much as a second image.
     """
 
     def __init__(
@@ -247,10 +247,11 @@ class WarpGenerator(nn.Module):
 
     def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
         """Return the edit: the displacement, and delta = m (clamp(warp(x) + r) - warp(x))."""
-        edit = self.one_side(images, codes)
         if not self.both_sides:
-            return edit
-        other = mirrored(self.one_side(images.flip(-1), codes))
+            return self.one_side(images, codes)
+        both = self.one_side(torch.cat([images, images.flip(-1)]), codes.repeat(2, 1))
+        edit, other = (Edit(*(maps.unflatten(0, (2, images.shape[0]))[half] for maps in both)) for half in (0, 1))
+        other = mirrored(other)
         return Edit((edit.displacement + other.displacement) / 2, (edit.delta + other.delta) / 2)
 
     def one_side(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
