@@ -240,9 +240,8 @@ def _savable(
         raise ImageError(f"cannot write `{path}`: unknown suffix", hint="use .png, .jpg or .webp")
     height, width = pixels.shape[:2]
     if max(height, width) > (most := _LONGEST_SIDES.get(kind, math.inf)):
-        raise ImageError(
-            f"{kind} has no room for {width} x {height} pixels, {most} a side at most", hint="write a .png"
-        )
+        reason = f"{kind} has no room for {width} x {height} pixels, {most} a side at most"
+        raise ImageError(f"cannot write `{path}`: {reason}", hint="write a .png")
     alpha = like.alpha if like is not None else None
     if alpha is None or alpha.shape != pixels.shape[:2]:
         image = Image.fromarray(pixels)

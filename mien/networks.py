@@ -246,7 +246,7 @@ class WarpGenerator(nn.Module):
         return coarse[:, :2] * window, torch.sigmoid(coarse[:, 2:]) * window, residual
 
     def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
-        """Return the edit: the displacement, and delta = m (clamp(warp(x) + r) - warp(x))."""
+        """Return the edit of each image, with `both_sides` the mean of it and its mirror image's, mirrored."""
         if not self.both_sides:
             return self.one_side(images, codes)
         both = self.one_side(torch.cat([images, images.flip(-1)]), codes.repeat(2, 1))
@@ -255,7 +255,7 @@ class WarpGenerator(nn.Module):
         return Edit((edit.displacement + other.displacement) / 2, (edit.delta + other.delta) / 2)
 
     def one_side(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
-        """Return the edit as one pass gives it, without the mirror image's."""
+        """Return the edit as one pass gives it: the displacement, and delta = m (clamp(warp(x) + r) - warp(x))."""
         displacement, mask, residual = self.maps(images, codes)
         moved = warp(images, displacement)
         return Edit(displacement, mask * ((moved + residual).clamp(-1, 1) - moved))

@@ -221,7 +221,8 @@ def starting_point(source: str | Path) -> StartingPoint:
     facts = {"model": model.name, "sha256": model.sha256}
     if "step" in model.description:  # a run
         facts = {key: model.description[key] for key in ("preset", "method_config", "train_config", "step")}
-    return StartingPoint(str(source), facts, model.method.state_dict())
+    both_sides = getattr(model.method.config, "both_sides", False)
+    return StartingPoint(str(source), facts, model.method.state_dict(), both_sides)
 
 
 def training_seconds(stats: list[dict[str, float]], batch_size: int) -> float:

@@ -23,6 +23,8 @@ class StartingPoint:
     """The same for the run's configuration."""
     state: dict[str, Tensor]
     """The method's tensors."""
+    both_sides: bool = False
+    """Whether its edits are the same on both sides of a face, which no tensor tells."""
 
     def noted(self, out: Path) -> dict[str, Any]:
         """Say what the run in `out` starts from; one that was started says it itself: its origin may have gone on."""

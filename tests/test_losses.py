@@ -218,13 +218,18 @@ def test_conformal_distortion_is_that_of_the_ellipse(
     assert somewhere == pytest.approx(expected / counts.numel(), rel=1e-3, abs=1e-6)
 
 
-def test_conformal_distortion_of_what_shrinks_to_nothing_stays_finite() -> None:
+def test_conformal_distortion_rises_towards_what_is_flat_and_stays_finite() -> None:
     row, column = torch.meshgrid(torch.arange(10.0), torch.arange(10.0), indexing="ij")
-    gone = field(10, -column, -row).requires_grad_()  # J = 0
-    lost = conformal_distortion(gone)
-    assert lost.item() == pytest.approx(1.0, rel=1e-4)  # |J|^2 is 0, the area counts as 0.2
+    flat = field(10, 0.0 * column, -row).requires_grad_()  # J = diag(1, 0)
+    lost = conformal_distortion(flat)
+    assert lost.item() == pytest.approx((1 / (2 * 0.2)) ** 2, rel=1e-4)  # the area counts as 0.2
     lost.backward()
-    assert gone.grad is not None and torch.isfinite(gone.grad).all()
+    assert flat.grad is not None and torch.isfinite(flat.grad).all()
+    costs = [conformal_distortion(field(10, 0.0 * column, -(1 - t) * row)).item() for t in (0.3, 0.2, 0.1, 0.0, -0.1)]
+    assert costs == sorted(costs) and len(set(costs)) == 5  # the flatter the dearer, and a fold more still
+    assert conformal_distortion(field(10, -0.7 * column, -0.7 * row)).item() == pytest.approx(
+        0, abs=1e-9
+    )  # only smaller
 
 
 def test_light_edges_of_a_ramp_and_of_a_streak() -> None:

@@ -229,6 +229,8 @@ def test_with_both_sides_a_mirrored_photo_gets_the_mirrored_edit() -> None:
     one_side, of_mirror = generator(images, codes), generator(images.flip(-1), codes)
     assert not torch.allclose(of_mirror.displacement, mirrored(one_side).displacement, atol=1e-4)
     assert torch.allclose(edit.delta, (one_side.delta + mirrored(of_mirror).delta) / 2, atol=1e-6)
+    mean = (one_side.displacement + mirrored(of_mirror).displacement) / 2
+    assert torch.allclose(edit.displacement, mean, atol=1e-6)
 
 
 def test_the_mirrored_edit_does_to_the_mirror_image_what_the_edit_does() -> None:

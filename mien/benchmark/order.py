@@ -19,7 +19,8 @@ from mien.metrics.measurement import Measurement
 _ORACLE, _MODEL, _IDENTITY, _UNTRAINED = "oracle", "models", "identity", "untrained"
 _REFERENCES = {_ORACLE, _IDENTITY, _UNTRAINED}
 
-#: Measure -> groups of references, best first; what stands in one group may come in any order. Why:
+#: Measure -> groups of references, best first; what stands in one group may come in any order. Without mirror error, in
+#: which models may equal the copy of the input. Why:
 _EXPECTED: dict[str, tuple[tuple[str, ...], ...]] = {
     # Photos that show it and edits that do, before faces that do not. An edit may outdo a photo: it exaggerates.
     "f1": ((_ORACLE, _MODEL), (_IDENTITY, _UNTRAINED)),

@@ -117,7 +117,8 @@ class GeneratorSettings:
     mouth_light: float = 0.0
     """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
     cutout: float = 0.0
-    """Side of the square that is hidden from the critic while it learns and judges, as a share of the image's."""
+    """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
+    its penalty nor where it reads a photo's place."""
 
     def build_generator(self, image_channels: int, code_size: int) -> ResidualGenerator | WarpGenerator:
         """Return a new generator for images of so many channels and codes of so many numbers."""
@@ -170,7 +171,10 @@ class Method(nn.Module, abc.ABC):
         """
 
     def shown(self, batch: Batch, *stacks: Float[Tensor, "n c h w"]) -> Iterator[Float[Tensor, "n c h w"]]:
-        """Return images as the critic sees them while it is trained and trained against."""
+        """Return images as the critic sees them where it learns from them and where the generator learns from it.
+
+        Its penalty, and its reading of where a photo stands, take the whole images.
+        """
         return (hidden(images, self.config.cutout, batch) for images in stacks)
 
     @abc.abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +112,15 @@ def test_four_contestants_come_out_in_order(world: PreparedSet, tmp_path: Path) 
 
 def test_left_and_right_are_told_apart_by_a_painter_of_one_side_only(world: PreparedSet, tmp_path: Path) -> None:
     """The world's painter paints the left 8 columns; after a mirror, what it painted is on the other side."""
-    lines = measure(world, tmp_path, [Painter(), Painter("still", fault="constant"), Identity(), "oracle"])
+    pictures = Painter("pictures")  # made elsewhere, found by a face's name
+    pictures.facts = replace(pictures.facts, kind="folder")
+    lines = measure(world, tmp_path, [Painter(), Painter("still", fault="constant"), pictures, Identity(), "oracle"])
     assert of(lines, "identity", "mirror-error").value == of(lines, "still", "mirror-error").value == 0
     painted = of(lines, "painter", "mirror-error")
     assert painted.value is not None and painted.value > 1 and painted.n == 6 * 7
-    refused = of(lines, "oracle", "mirror-error")
-    assert refused.value is None and refused.undefined == "oracle edits no face that it is given"
+    for name in ("oracle", "pictures"):
+        refused = of(lines, name, "mirror-error")
+        assert refused.value is None and refused.undefined == f"{name} edits no face that it is given"
 
 
 def test_only_the_first_hundred_faces_are_mirrored(
