@@ -33,9 +33,9 @@ from mien.training import trained_method
 #: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
 LIMITS = {
     "ganmut-fer2013": [
-        "Surprise on a broad smile: the mouth opens only in part, with shadows below it.",
-        "Disgust leaves a light spot between the eyes of some faces; anger may paint bared teeth as a light patch.",
-        "Fear leaves light or shadow beside mouth and eyes of some faces.",
+        "Surprise on a broad smile: the mouth opens only in part, with a shadow below it.",
+        "Disgust darkens the brows of some faces or leaves a spot between the eyes; anger may paint teeth as a light patch.",
+        "Fear leaves streaks at the mouth of some faces, most where eyes are narrowed, and specks above the brows.",
         "What is painted shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves teeth or creases.",
     ],
