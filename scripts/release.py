@@ -34,7 +34,7 @@ from mien.training import trained_method
 LIMITS = {
     "ganmut-fer2013": [
         "Surprise on a broad smile: the mouth opens only in part, with a shadow below it.",
-        "Disgust darkens the brows of some faces or leaves a spot between the eyes; anger may paint teeth as a light patch.",
+        "Disgust darkens some brows or leaves a spot between the eyes; anger may paint teeth as a light patch.",
         "Fear leaves streaks at the mouth of some faces, most where eyes are narrowed, and specks above the brows.",
         "What is painted shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves teeth or creases.",

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from untrained import write_run
 
+from mien.apps.cli import main
 from mien.errors import RunError
+from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
 from mien.pretrained import export, starting_point
@@ -76,3 +79,19 @@ def test_a_file_of_weights_is_a_starting_point_too(
     before, after = (trained_method(run)[0].state_dict() for run in (first, tuned))
     assert all(torch.allclose(before[name], after[name], atol=2e-3) for name in before)  # half precision
     assert tuned.configuration["init"] == {"model": "first", "sha256": file_sha256(file)}
+
+
+@pytest.mark.parametrize(("keeps", "told"), [("both_sides=yes", False), ("both_sides=no", True)])
+def test_that_both_sides_would_no_longer_be_alike_is_told(
+    keeps: str, told: bool, prepared: PreparedSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No tensor tells it, so that nothing else would."""
+    origin = write_run(tmp_path / "origin")
+    settings = dataclasses.asdict(METHODS["ganmut"].Config(**origin.configuration["method_config"]))
+    asked = [f"{name}={','.join(map(str, v)) if isinstance(v, (list, tuple)) else v}" for name, v in settings.items()]
+    sets = [part for setting in [*asked, keeps, "steps=1", "batch_size=8"] for part in ("--set", setting)]
+    where = ["--data", str(prepared.path), "--out", str(tmp_path / "run"), "--init", str(origin.path)]
+    with pytest.raises(SystemExit) as end:
+        main(["train", "smoke", *where, *sets])
+    assert end.value.code == 0
+    assert ("`--set both_sides=yes` keeps that" in capsys.readouterr().err) is told
