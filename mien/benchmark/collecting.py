@@ -145,7 +145,7 @@ class Collector:
             part["mirror"] = np.full(shape, np.nan)
             mirrored = max(0, min(len(faces), _MIRRORED - done // len(conditions)))
             if contestant.facts.kind not in _NO_EDITORS and mirrored:
-                part["mirror"][:mirrored] = self._mirror(contestant, faces[:mirrored], edited, answered, mask)
+                part["mirror"][:mirrored] = self._mirror(contestant, faces[:mirrored], edited, conditions, answered)
             if isinstance(contestant, Oracle):
                 part["shown"] = contestant.shown(faces, conditions)
             parts.append(part)
@@ -154,17 +154,21 @@ class Collector:
         return _joined(parts)
 
     def _mirror(
-        self, contestant: Contestant, faces: Faces, edited: np.ndarray, answered: np.ndarray, mask: np.ndarray
+        self,
+        contestant: Contestant,
+        faces: Faces,
+        edited: np.ndarray,
+        conditions: Sequence[Condition],
+        answered: np.ndarray,
     ) -> np.ndarray:
         """Return how far edits of mirrored faces are from mirrored edits, on the face: (n, k), NaN where none is asked."""
-        conditions = named_conditions(self.chosen.expressions, self.protocol)
         asked = [condition for condition, possible in zip(conditions, answered, strict=True) if possible]
         result = np.full((len(faces), len(conditions)), np.nan)
         if asked:
             other = contestant.edit(Faces(faces.keys, _flipped(faces.images)), asked, self.protocol.start)
             one = edited[: len(faces), answered]
             flat = (-1, *one.shape[2:])
-            inside, _ = image_change(one.reshape(flat), _flipped(other).reshape(flat), mask)
+            inside, _ = image_change(one.reshape(flat), _flipped(other).reshape(flat), face_mask(self.prepared.size))
             # Broken edits were tried; and what is the same on both sides is so up to rounding.
             inside = np.where(np.isfinite(inside), inside.round(3), np.inf)
             result[:, answered] = inside.reshape(len(faces), -1)

@@ -90,7 +90,8 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSettings:
-    """What every method's configuration says of its generator, and of what keeps a warp generator's edits regular."""
+    """What every method says alike of its generator, of what keeps a warp generator's edits regular, and of what its critic
+    is shown of them."""
 
     generator: Literal["residual", "warp"] = "residual"
     """`residual`: StarGAN's, as official. `warp`: ours, displacement + mask + residual."""
