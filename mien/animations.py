@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import FilmError
+from mien.images import LONGEST_SIDES
 from mien.provenance import EditMark, merge_mark
 
 ANIMATION_SUFFIXES = (".gif", ".webp")
@@ -39,7 +40,13 @@ class AnimationWriter:
 
     def write(self, pixels: np.ndarray, seconds: float) -> None:
         """Add uint8 (height, width, 3) RGB that is shown from `seconds` on."""
-        if (len(self._frames) + 1) * pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        height, width = pixels.shape[:2]
+        if max(height, width) > (most := LONGEST_SIDES[self._kind.upper()]):
+            raise FilmError(
+                f"{self._kind.upper()} has no room for {width} x {height} pixels, {most} a side at most",
+                hint="write a film (.mp4, .webm), or smaller frames",
+            )
+        if (len(self._frames) + 1) * height * width > MAX_PIXELS:
             raise FilmError(
                 f"{len(self._frames)} frames and more are too many for an animation of this size",
                 hint="write a film (.mp4, .webm), or fewer or smaller frames",

@@ -38,8 +38,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVI
 _ANIMATED = ("GIF", "PNG", "WEBP")
 
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-#: Longest sides that libjpeg and the format WebP allow.
-_LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383}
+#: Longest sides that libjpeg, and the formats WebP and GIF, allow.
+LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 #: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
 WRITABLE_SUFFIXES = tuple(_SUFFIXES)
 PHOTO_SUFFIXES = (*WRITABLE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff")
@@ -239,7 +239,7 @@ def _savable(
     if kind is None:
         raise ImageError(f"cannot write `{path}`: unknown suffix", hint="use .png, .jpg or .webp")
     height, width = pixels.shape[:2]
-    if max(height, width) > (most := _LONGEST_SIDES.get(kind, math.inf)):
+    if max(height, width) > (most := LONGEST_SIDES.get(kind, math.inf)):
         reason = f"{kind} has no room for {width} x {height} pixels, {most} a side at most"
         raise ImageError(f"cannot write `{path}`: {reason}", hint="write a .png")
     alpha = like.alpha if like is not None else None

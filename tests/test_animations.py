@@ -73,3 +73,14 @@ def test_more_than_fits_into_memory_is_refused(tmp_path: Path, monkeypatch: pyte
     writer.write(gradient(1), 1)
     with pytest.raises(FilmError, match="too many"):
         writer.write(gradient(2), 2)
+
+
+@pytest.mark.parametrize(("suffix", "most"), [(".gif", 65_535), (".webp", 16_383)])
+def test_frames_longer_than_the_format_allows_are_refused_at_the_first(tmp_path: Path, suffix: str, most: int) -> None:
+    writer = AnimationWriter(tmp_path / "a", suffix)
+    writer.write(np.zeros((2, most, 3), np.uint8), 0)
+    writer.close()
+    assert Image.open(tmp_path / "a").size == (most, 2)
+    with pytest.raises(FilmError, match=f"{most + 1} x 2 pixels, {most} a side at most"):
+        AnimationWriter(tmp_path / "b", suffix).write(np.zeros((2, most + 1, 3), np.uint8), 0)
+    assert not (tmp_path / "b").exists()

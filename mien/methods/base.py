@@ -110,11 +110,11 @@ class GeneratorSettings:
     lambda_conformal: float = 0.0
     """Weight of the displacement's conformal distortion away from the mouth (warp generator): an iris is to stay round."""
     lambda_mask: float = 0.0
-    """Weight of the mean absolute residual that is added (warp generator): keeps it to what a movement cannot do."""
+    """Weight of the mean absolute light that is added: keeps it to what a movement cannot do."""
     lambda_edges: float = 0.0
-    """Weight of the added light's total variation (warp generator): shading rather than streaks."""
+    """Weight of the added light's total variation: shading rather than streaks."""
     lambda_lopsided: float = 0.0
-    """Weight of light that is added to one half of the face only (warp generator)."""
+    """Weight of light that is added to one half of the face only."""
     mouth_light: float = 0.0
     """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
     cutout: float = 0.0
@@ -295,6 +295,8 @@ def check_settings(config: Any) -> None:
         require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
     warps = config.generator == "warp"
     require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
+    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal"):  # the residual one moves nothing
+        require(warps or not getattr(config, name), name, getattr(config, name), "0, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")

@@ -112,7 +112,7 @@ def test_equation_5_adds_its_terms_with_their_weights(method: StarGAN) -> None:
         "cls": pytest.approx(2 * method.equation_3(fake, targets).item()),
         "rec": pytest.approx(6 * 0.25 * method.equation_4(batch, edited).item()),
     }
-    with_maps = changed(method, lambda_bend=1.0, lambda_stretch=1.0, lambda_fold=1.0, lambda_mask=1.0)
+    with_maps = changed(method, generator="warp", lambda_bend=1.0, lambda_stretch=1.0, lambda_fold=1.0, lambda_mask=1.0)
     more = with_maps.equation_5(batch, edit, edited, targets, step=0)
     assert set(more) - set(terms) == {"bend", "stretch", "fold", "mask"}
 
