@@ -8,6 +8,7 @@ the order in which they are shown. One that cannot be decoded is left out: `read
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,24 +129,28 @@ def count_frames(path: Path | str) -> int:
         return sum(_shown(packet) for packet in packets(container, container.streams.video[0]))
 
 
-class _Cursor:
-    """A film that was opened and read up to some frame."""
+class FrameReader:
+    """A film from which single frames are read; fast for rising numbers, since it stays open where the last one was.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Far ahead, and backwards, it jumps to the last key frame before the frame that is asked for, where the kind of film
+    knows its times (MPEG streams are read from their beginning).
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open a film; raises `FilmError` where it is none."""
+        self.path = Path(path)
         self.next = 0
-        self._numbers = _numbers(path)
+        self._numbers = _numbers(self.path)
         self._stamps = list(self._numbers)
         self._opened = contextlib.ExitStack()
-        self._container = self._opened.enter_context(open_film(path))
-        self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
-        self._frames = _numbered(decode(self._container, self._stream), self._numbers, 0)
+        self._begin()
 
     def read(self, index: int) -> np.ndarray | None:
-        """Return a frame that comes after those that were read before; None where it is missing."""
-        if index - self.next > _JUMP and index < len(self._stamps):
+        """Return a frame, uint8 (height, width, 3) RGB; None where the film has none, or it cannot be decoded."""
+        if index < self.next or (index - self.next > _JUMP and index < len(self._stamps)):
             self._jump(index)
+            if self.next > index:  # it landed too late, or nobody knows where: from the beginning
+                self._begin()
         for frame in self._frames:
             self.next = frame.index + 1
             if frame.index == index:
@@ -154,35 +159,54 @@ class _Cursor:
                 return None
         return None
 
-    def _jump(self, index: int) -> None:
-        """Go to the last key frame before a frame, from which the decoder can go on, unless that lies behind."""
-        import av.error
-
-        with contextlib.suppress(av.error.FFmpegError):  # a film that cannot be searched is read on from where it is
-            self._container.seek(self._stamps[index], stream=self._stream)
-            self._frames = _numbered(decode(self._container, self._stream), self._numbers, self.next)
-
     def close(self) -> None:
+        """Close the file."""
         self._opened.close()
 
+    def _begin(self) -> None:
+        self.close()
+        self._container = self._opened.enter_context(open_film(self.path))
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self.next = 0
+        self._frames: Iterator[Frame] = _numbered(decode(self._container, self._stream), self._numbers, 0)
 
-_cursor: _Cursor | None = None
+    def _jump(self, index: int) -> None:
+        """Go to the last key frame before a frame, from which the decoder can go on; `next` is then its number."""
+        import av.error
+        import av.format
+
+        if self._container.format.flags & av.format.Flags.ts_discont.value:  # MPEG streams tell other times after a jump
+            return
+        self._begin()  # some decoders first give the frames that they had under way
+        try:
+            self._container.seek(self._stamps[index], stream=self._stream)
+        except av.error.FFmpegError:  # a film that cannot be searched is read from its beginning
+            return
+        frames = decode(self._container, self._stream)
+        first = next(frames, None)
+        self.next = len(self._stamps) if first is None else self._numbers.get(first.pts, len(self._stamps))
+        if first is not None:
+            self._frames = _numbered(itertools.chain([first], frames), self._numbers, self.next)
+
+
+_reader: FrameReader | None = None
 
 
 def read_frame(path: Path | str, index: int) -> np.ndarray:
-    """Return one frame, uint8 (height, width, 3) RGB; fast for rising numbers of one film.
+    """Return one frame, uint8 (height, width, 3) RGB; fast for rising numbers of one film (`FrameReader`).
 
-    Far ahead it jumps to the nearest key frame, backwards it starts anew. Each process keeps the film that it read last
-    open. Raises `FilmError` where the film has no such frame, or it cannot be decoded.
+    Each process keeps the film that it read last open. Raises `FilmError` where the film has no such frame, or it cannot
+    be decoded.
     """
-    global _cursor
+    global _reader
     path = Path(path)
-    if _cursor is None or _cursor.path != path or _cursor.next > index:
-        if _cursor is not None:
-            _cursor.close()
-        _cursor = None
-        _cursor = _Cursor(path)
-    pixels = _cursor.read(index)
+    if _reader is None or _reader.path != path:
+        if _reader is not None:
+            _reader.close()
+        _reader = None
+        _reader = FrameReader(path)
+    pixels = _reader.read(index)
     if pixels is None:
         raise FilmError(
             f"`{path}` has no frame {index} that can be decoded", hint="the film may be damaged or broken off"

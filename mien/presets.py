@@ -14,7 +14,7 @@ from typing import Any
 
 from mien.errors import ConfigError
 from mien.methods import METHODS
-from mien.methods.base import config_from_mapping
+from mien.methods.base import check_effect, config_from_mapping
 from mien.stepping import TrainConfig
 
 
@@ -140,6 +140,14 @@ _SMOKE: Mapping[str, Any] = {
     "learning_rate": 6e-4,
     "betas": (0.5, 0.99),
 }
+#: In place of the warp generator that the others have, and of its costs.
+_PAINTS: Mapping[str, Any] = {
+    "generator": "residual",
+    "lambda_bend": 0.0,
+    "lambda_stretch": 0.0,
+    "lambda_fold": 0.0,
+    "lambda_mask": 0.0,
+}
 _SMOKE_LOOP: Mapping[str, Any] = {
     "batch_size": 16,
     "ema_decay": 0.98,
@@ -247,8 +255,8 @@ PRESETS: dict[str, Preset] = {
         promise="axes 15 degrees apart (45 measured), intensity rises with radius, 50 % of edits recognised (68 measured)",
         method="ganmut",
         method_settings={
-            **_OURS, **_SMOKE, "generator": "residual", "axes": "small", "num_free_codes": 4, "rec_share": 0.5,
-            "rec_ramp_steps": 300, "lambda_cls": 0.5, "lambda_penalty": 5.0, "lambda_mask": 0.0,
+            **_OURS, **_SMOKE, **_PAINTS, "axes": "small", "num_free_codes": 4, "rec_share": 0.5,
+            "rec_ramp_steps": 300, "lambda_cls": 0.5, "lambda_penalty": 5.0,
         },
         train_settings={**_SMOKE_LOOP, "steps": 600},
     ),
@@ -257,8 +265,8 @@ PRESETS: dict[str, Preset] = {
         promise="intensity rises with the way from neutral, 50 % of edits recognised (81 to 84 measured; chance 14)",
         method="ganmut-gaussian",
         method_settings={
-            **_OURS_GAUSSIAN, **_SMOKE, "generator": "residual", "codes_per_expression": 1, "rec_share": 0.5,
-            "rec_ramp_steps": 300, "lambda_cls": 0.5, "lambda_penalty": 5.0, "lambda_mask": 0.0,
+            **_OURS_GAUSSIAN, **_SMOKE, **_PAINTS, "codes_per_expression": 1, "rec_share": 0.5,
+            "rec_ramp_steps": 300, "lambda_cls": 0.5, "lambda_penalty": 5.0,
         },
         train_settings={**_SMOKE_LOOP, "steps": 600},
     ),
@@ -311,4 +319,6 @@ def configure(preset: Preset, overrides: Mapping[str, Any]) -> tuple[Any, TrainC
         )
     of_method = {**preset.method_settings, **{k: v for k, v in overrides.items() if k in method_names}}
     of_loop = {**preset.train_settings, **{k: v for k, v in overrides.items() if k in loop_names}}
-    return config_from_mapping(kind, of_method), config_from_mapping(TrainConfig, of_loop)
+    method_config, train_config = config_from_mapping(kind, of_method), config_from_mapping(TrainConfig, of_loop)
+    check_effect(method_config)
+    return method_config, train_config

@@ -80,8 +80,8 @@ class Condition:
 
     def __str__(self) -> str:
         if self.angle_radians is not None:
-            return f"{math.degrees(self.angle_radians):.0f} deg @ {self.intensity:g}"
-        return "+".join(n if s == 1 else f"{n}:{s:.2g}" for n, s in self.shares) + f" @ {self.intensity:g}"
+            return f"{math.degrees(self.angle_radians):.0f} deg @ {self.intensity:.3g}"
+        return "+".join(n if s == 1 else f"{n}:{s:.2g}" for n, s in self.shares) + f" @ {self.intensity:.3g}"
 
 
 def _known(name: str, expressions: Sequence[str]) -> int:

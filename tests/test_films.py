@@ -10,7 +10,7 @@ import pytest
 from films_made import COLOURS, scene, write_film
 
 from mien.errors import FilmError
-from mien.films import count_frames, read_frame, read_frames
+from mien.films import FrameReader, count_frames, read_frame, read_frames
 
 PLACES = [(60 + 4 * i, 100) for i in range(12)]
 
@@ -124,3 +124,21 @@ def test_a_jump_ahead_gives_the_frame_that_reading_through_gives(tmp_path: Path)
         assert np.array_equal(read_frame(film, index), through[index]), index
     for index in (5, 70, 75, 180):  # in one go, with two jumps
         assert np.array_equal(read_frame(film, index), through[index]), index
+
+
+@pytest.mark.parametrize(("suffix", "codec", "options"), [
+    (".mp4", "libx264", {"g": "25", "bf": "3"}), (".webm", "libvpx-vp9", {"g": "30"}), (".avi", "mjpeg", {}),
+    (".mpg", "mpeg2video", {"g": "15", "bf": "2"}),
+])  # fmt: skip
+def test_frames_are_read_there_and_back_as_in_one_go(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
+) -> None:
+    film = tmp_path / f"long{suffix}"
+    write_grey_film(film, codec, 120, **options)
+    through = [frame.pixels for frame in read_frames(film)]
+    reader = FrameReader(film)
+    for index in (0, 119, 60, 59, 59, 58, 3, 100, 20, 0):
+        pixels = reader.read(index)
+        assert pixels is not None and np.array_equal(pixels, through[index]), index
+    assert reader.read(120) is None and reader.read(7) is not None
+    reader.close()

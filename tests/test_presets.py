@@ -10,6 +10,7 @@ import torch
 
 from mien.errors import ConfigError
 from mien.methods import METHODS
+from mien.methods.base import config_from_mapping
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.prepared import PreparedSet
@@ -95,11 +96,20 @@ def test_a_value_out_of_range_is_an_error_for_people() -> None:
         assert error.value.hint
 
 
+def test_costs_of_a_displacement_are_refused_where_the_generator_has_none_but_old_runs_may_have_them() -> None:
+    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal"):
+        with pytest.raises(ConfigError, match=f"{name} is 0.5") as error:
+            configure(PRESETS["smoke"], {name: "0.5"})
+        assert error.value.hint == f"{name} must be 0, unless the generator is `warp`"
+        configure(PRESETS["smoke"], {name: "0.5", "generator": "warp"})
+        assert config_from_mapping(GANmutConfig, {"generator": "residual", name: 0.5}).generator == "residual"
+
+
 def test_the_smoke_preset_takes_its_first_steps(prepared: PreparedSet, tmp_path: Path) -> None:
     method_config, loop = configure(PRESETS["smoke"], {"steps": 2, "image_size": 16, "critic_layers": 2})
     run = train("smoke", PRESETS["smoke"].method, method_config, loop, prepared.path, tmp_path / "run")
     assert [line["step"] for line in run.stats()] == [2]
-    assert {"critic/penalty", "generator/bend", "generator/fold"} <= set(run.stats()[0])
+    assert {"critic/penalty", "generator/rec", "generator/info"} <= set(run.stats()[0])
 
 
 def test_what_a_run_sets_beside_its_preset_makes_it_again_though_it_is_older_than_a_setting() -> None:

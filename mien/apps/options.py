@@ -13,9 +13,11 @@ Photos = Annotated[
     list[str], typer.Argument(metavar="PHOTO...", help="Photos, folders of photos, or patterns such as `'*.jpg'`.")
 ]
 Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP or PPM.")]
-StudioPhotos = Annotated[
+StudioFiles = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[PHOTO]...", help="Photos to open at once; the page opens others.", show_default=False),
+    typer.Argument(
+        metavar="[FILE]...", help="Photos and films to open at once; the page opens others.", show_default=False
+    ),
 ]
 PictureOut = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write the picture: .png, .jpg or .webp.")

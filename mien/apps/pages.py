@@ -7,14 +7,19 @@ machine), and answers only pages of its own, since what it shows are somebody's 
 from __future__ import annotations
 
 import abc
+import contextlib
 import hmac
+import io
 import json
 import math
+import re
 import secrets
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,6 +28,8 @@ from mien.spaces import Condition
 
 #: What a page asks for in JSON is a few hundred bytes.
 LONGEST_JSON = 16_384
+#: Bytes of a file that are in memory at once.
+_PIECE = 1 << 20
 
 
 class LocalServer(ThreadingHTTPServer):
@@ -57,6 +64,18 @@ class LocalServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let a closed terminal, and a polite `kill`, end the block as Ctrl-C does, so that it can put things away."""
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [signal.signal(each, signal.default_int_handler) for each in known]
+    try:
+        yield
+    finally:
+        for each, handler in zip(known, before, strict=True):
+            signal.signal(each, handler)
+
+
 def condition_of(given: dict[str, Any], before: Condition | None = None) -> Condition:
     """Read `{"expression": "happy", "intensity": 0.8}` or `{"angle": 135, ...}`; what it leaves out is as `before`.
 
@@ -70,6 +89,17 @@ def condition_of(given: dict[str, Any], before: Condition | None = None) -> Cond
     if before is None:
         raise ValueError("neither an expression nor an angle")
     return Condition(before.shares, intensity, before.angle_radians)
+
+
+def _part(asked: str, size: int) -> tuple[int, int]:
+    """Return from where to where (excluded) a file is asked for by a header `Range`; all of it where that says nothing."""
+    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", asked.strip())
+    if found is None or not (found[1] or found[2]):
+        return 0, size
+    if not found[1]:  # the last so many bytes
+        return max(0, size - int(found[2])), size
+    begin, end = int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
+    return (begin, end) if begin < end else (0, size)
 
 
 class LocalPage(BaseHTTPRequestHandler, abc.ABC):
@@ -96,17 +126,24 @@ class LocalPage(BaseHTTPRequestHandler, abc.ABC):
 
     def body(self, longest: int) -> bytes:
         """Return the body; `ValueError` where there is none, or more than `longest` bytes."""
-        length = int(self.headers.get("Content-Length", 0))
-        if length <= 0:
-            raise ValueError("nothing was sent, or an empty file")
-        if length > longest:
-            raise ValueError(f"{length} bytes are too many: {longest} at most")
+        length = self._length(longest)
         self._unread = False
         return self.rfile.read(length)
 
-    def json_body(self) -> dict[str, Any]:
+    def body_into(self, file: Path, longest: int) -> None:
+        """Write the body to a file, piece by piece; `ValueError` where there is none, too much, or not all of it."""
+        left = self._length(longest)
+        with file.open("xb") as out:
+            while left and (piece := self.rfile.read(min(left, _PIECE))):
+                out.write(piece)
+                left -= len(piece)
+        if left:
+            raise ValueError("the file did not arrive whole")
+        self._unread = False
+
+    def json_body(self, longest: int = LONGEST_JSON) -> dict[str, Any]:
         """Return the body's JSON object; `ValueError` where it is none."""
-        given = json.loads(self.body(LONGEST_JSON))
+        given = json.loads(self.body(longest))
         if not isinstance(given, dict):
             raise ValueError("not a JSON object")
         return given
@@ -120,6 +157,24 @@ class LocalPage(BaseHTTPRequestHandler, abc.ABC):
             self.send_header(name.replace("_", "-"), value)
         self.end_private_headers()
         self.wfile.write(body)
+
+    def send_file(self, file: Path, kind: str, **headers: str) -> None:
+        """Send a file, or the part of it that a player asks for; in names of headers `_` stands for `-`."""
+        with file.open("rb") as content:
+            size = content.seek(0, io.SEEK_END)
+            begin, end = _part(self.headers.get("Range", ""), size)
+            whole = end - begin == size
+            self.send_response(HTTPStatus.OK if whole else HTTPStatus.PARTIAL_CONTENT)
+            told = {} if whole else {"Content_Range": f"bytes {begin}-{end - 1}/{size}"}
+            told |= {"Content_Type": kind, "Content_Length": str(end - begin), "Accept_Ranges": "bytes", **headers}
+            for name, value in told.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_private_headers()
+            content.seek(begin)
+            while begin < end:
+                piece = content.read(min(_PIECE, end - begin))
+                self.wfile.write(piece)
+                begin += len(piece)
 
     def send_page(self, page: bytes) -> None:
         """Send the page, and with it the key, which the page's own requests bring back as a cookie."""
@@ -163,10 +218,26 @@ class LocalPage(BaseHTTPRequestHandler, abc.ABC):
             self.send_problem(error, self.status_of(error))
         except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             self.send_problem(error)
+        except ConnectionError:
+            raise
+        except OSError as error:
+            if self.command == "POST":  # of a GET, a part may be on its way
+                self.send_problem(ConfigError(f"a file cannot be written: {error.strerror}", hint="is the disk full?"))
+            else:
+                raise
 
     def status_of(self, error: MienError) -> HTTPStatus:
         """Return with which status an error is told."""
         return HTTPStatus.BAD_REQUEST
+
+    def _length(self, longest: int) -> int:
+        """Return how long the body is."""
+        length = int(self.headers.get("Content-Length", 0))
+        if length <= 0:
+            raise ValueError("nothing was sent, or an empty file")
+        if length > longest:
+            raise ValueError(f"{length} bytes are too many: {longest} at most")
+        return length
 
     def _refusal(self, path: str, query: dict[str, str]) -> str:
         """Say why a request is refused: it comes by another name, from a page of somebody else, or without the key."""

@@ -1,7 +1,8 @@
-"""The page of `mien studio`: photos, their faces, and what a person wishes of them, between a browser and this machine.
+"""The page of `mien studio`: photos and films, their faces, and what a person wishes of them, between a browser and this
+machine.
 
     GET  /                                        the page
-    GET  /studio                                  the model, its space, and the photos that are open
+    GET  /studio                                  the model, its space, and what is open
     POST /photos?name=portrait.jpg                a file; answers with its key and its faces
     GET  /photos/KEY                              the same again
     GET  /photos/KEY/before?view=0                JPEG of the whole photo (0) or of the surroundings of a face (1, ...)
@@ -10,9 +11,18 @@
     GET  /photos/KEY/faces/1/expressions?start=auto   small pictures of the face with each expression
     GET  /photos/KEY/faces/1/gamut.png, sweep.png     figures of the face
 
+    POST /films?name=talk.mp4                     a file; answers with its key while its faces are being found
+    GET  /films/KEY                               the film, and its faces and times once they are known
+    GET  /films/KEY/work                          how far the finding of faces is, and the writing
+    GET  /films/KEY/frames/12                     the faces of a frame; below it `before`, `after`, `faces` as of a photo
+    POST /films/KEY/write                         {"wishes": ..., "start": "auto", "format": "mp4"}; begins to write it
+    POST /films/KEY/stop                          stops that
+    GET  /films/KEY/edited                        the film that was written
+
 A wish is `{"expression": "fear:0.3,surprise:0.7", "intensity": 0.8}` or `{"angle": 135, "intensity": 0.8}` (degrees),
-with `"start"` as `mien edit --from` has it. Errors are `{"error": ...}` with status 400, and 404 where a photo is not
-open any more. Requests carry the key of the printed address as a cookie (`mien.apps.pages`).
+with `"start"` as `mien edit --from` has it. Of a film's face it is a list of these, each at its `"seconds"`, and the start
+is the whole film's. Errors are `{"error": ...}` with status 400, and 404 where a photo or film is not open any more.
+Requests carry the key of the printed address as a cookie (`mien.apps.pages`).
 """
 
 from __future__ import annotations
@@ -31,15 +41,30 @@ from PIL import Image
 
 from mien.apps.pages import LocalPage, LocalServer, condition_of
 from mien.editing.edits import parse_start
-from mien.editing.studio import FaceWish, OpenPhoto, Studio
-from mien.errors import ClosedPhotoError, ConditionError, ImageError, MienError
+from mien.editing.keyframes import Keyframe, Keyframes
+from mien.editing.open_films import FilmWish, OpenFrame
+from mien.editing.open_photos import FaceWish, OpenPhoto
+from mien.editing.studio import Studio
+from mien.errors import ClosedPhotoError, ConditionError, FilmError, ImageError, MienError
+from mien.films import FILM_SUFFIXES
 from mien.images import WRITABLE_SUFFIXES
 
 _PAGE = Path(__file__).with_name("studio.html")
-#: Longest file that is taken: what fits the limit of pixels as JPEG or 8-bit PNG is shorter.
-_LONGEST_FILE = 1 << 29
+#: Longest files that are taken: what fits the limit of pixels as JPEG or 8-bit PNG is shorter; films are copied.
+_LONGEST_PHOTO, _LONGEST_FILM = 1 << 29, 1 << 36
+#: Keyframes are a hundred bytes each.
+_LONGEST_WISHES = 1 << 20
 _THUMBNAIL, _THUMBNAIL_INTENSITY = 96, 0.9
 _QUALITY = 88
+#: What films are written as, and what that is called.
+_FILM_KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska", ".gif": "image/gif"}
+#: A GIF is opened as a photo.
+_OPENED_FILMS = tuple(suffix for suffix in FILM_SUFFIXES if suffix != ".gif")
+
+
+def is_film(path: Path) -> bool:
+    """Say whether the studio takes a file for a film, by its name."""
+    return path.suffix.lower() in _OPENED_FILMS
 
 
 def serve(studio: Studio, port: int, options: Sequence[str] = ()) -> LocalServer:
@@ -62,53 +87,121 @@ class _Page(LocalPage):
         if path == "/":
             self.send_page(_PAGE.read_bytes())
         elif path == "/studio":
-            self.send_json({**self.studio.describe(), "options": self.options})
+            self.send_json({**self.studio.describe(), "options": self.options, "films": _OPENED_FILMS})
         elif found := re.fullmatch(r"/photos/([\w-]+)", path):
             self._send_photo(found[1])
-        elif found := re.fullmatch(r"/photos/([\w-]+)/before", path):
-            photo = self.studio.photo(found[1])
-            self.send(_jpeg(photo.view(int(query.get("view", 0))).pixels, photo), "image/jpeg")
-        elif found := re.fullmatch(r"/photos/([\w-]+)/faces/(\d+)/expressions", path):
-            photo, start = self.studio.photo(found[1]), parse_start(query.get("start", "auto"))
-            pictures = self.studio.thumbnails(found[1], int(found[2]), _THUMBNAIL_INTENSITY, start, _THUMBNAIL)
-            self.send_json({name: _data_url(picture, photo) for name, picture in pictures.items()})
-        elif found := re.fullmatch(r"/photos/([\w-]+)/faces/(\d+)/(gamut|sweep)\.png", path):
-            self.send(self.studio.figure(found[1], int(found[2]), found[3]), "image/png")
+        elif found := re.fullmatch(r"/films/([\w-]+)(/work|/edited|)", path):
+            self._get_film(found[1], found[2], query)
+        elif (found := self._picture(path)) is not None:
+            self._get_picture(*found, query)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def post(self, path: str, query: dict[str, str]) -> None:
-        """Take a photo, or what is wished of one."""
+        """Take a photo or a film, or what is wished of one."""
         if path == "/photos":
-            name = Path(query.get("name", "")).name or "photo"
-            self._send_photo(self.studio.open(self.body(_LONGEST_FILE), name))
-        elif found := re.fullmatch(r"/photos/([\w-]+)/after", path):
-            given, photo = self.json_body(), self.studio.photo(found[1])
-            pixels, said = self.studio.preview(found[1], _wishes(given), int(given.get("view", 0)))
-            self.send_json({"picture": _data_url(pixels, photo), "faces": said})
-        elif found := re.fullmatch(r"/photos/([\w-]+)/save", path):
-            given, photo = self.json_body(), self.studio.photo(found[1])
-            suffix = f".{given.get('format', 'png')}"
-            if suffix not in WRITABLE_SUFFIXES:
-                raise ImageError(f"cannot write `{suffix}`", hint=f"give one of {', '.join(WRITABLE_SUFFIXES)}")
-            content = self.studio.save(found[1], _wishes(given), suffix)
-            file = quote(f"{Path(photo.name).stem}-edited{suffix}", errors="replace")
-            kind = "image/jpeg" if suffix == ".jpg" else f"image/{suffix[1:]}"
-            self.send(content, kind, Content_Disposition=f"attachment; filename*=UTF-8''{file}")
+            self._send_photo(self.studio.open(self.body(_LONGEST_PHOTO), _name(query)))
+        elif path == "/films":
+            self._take_film(_name(query))
+        elif found := re.fullmatch(r"/films/([\w-]+)/(write|stop)", path):
+            film = self.studio.film(found[1])
+            if found[2] == "stop":
+                film.stop()
+            else:
+                given = self.json_body(_LONGEST_WISHES)
+                film.write(_film_wish(given), _suffix(given, "mp4", _FILM_KINDS))
+            self.send_json(film.work())
+        elif (found := self._picture(path)) is not None and found[1] in ("after", "save"):
+            self._post_wishes(*found)
         else:
             self.close_connection = True
             self.send_error(HTTPStatus.NOT_FOUND)
 
+    def _picture(self, path: str) -> tuple[OpenPhoto, str] | None:
+        """Return the photo, or the frame of a film, that a path names, and what of it is asked for."""
+        if found := re.fullmatch(r"/photos/([\w-]+)/(.+)", path):
+            return self.studio.photo(found[1]), found[2]
+        if found := re.fullmatch(r"/films/([\w-]+)/frames/(\d{1,9})(?:/(.+))?", path):
+            return self.studio.film(found[1]).frame(int(found[2])), found[3] or ""
+        return None
+
+    def _get_picture(self, picture: OpenPhoto, asked: str, query: dict[str, str]) -> None:
+        if asked == "" and isinstance(picture, OpenFrame):
+            self.send_json(picture.describe())
+        elif asked == "before":
+            self.send(_jpeg(picture.view(int(query.get("view", 0))).pixels, picture), "image/jpeg")
+        elif found := re.fullmatch(r"faces/(\d+)/expressions", asked):
+            start = parse_start(query.get("start", "auto"))
+            pictures = self.studio.thumbnails(picture, int(found[1]), _THUMBNAIL_INTENSITY, start, _THUMBNAIL)
+            self.send_json({name: _data_url(pixels, picture) for name, pixels in pictures.items()})
+        elif found := re.fullmatch(r"faces/(\d+)/(gamut|sweep)\.png", asked):
+            self.send(self.studio.figure(picture, int(found[1]), found[2]), "image/png")
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _post_wishes(self, picture: OpenPhoto, asked: str) -> None:
+        """Answer with a photo or a frame after the edits that are wished, or with the photo's file."""
+        given = self.json_body(_LONGEST_WISHES)
+        if isinstance(picture, OpenFrame):
+            if asked != "after":
+                raise FilmError("a film is not saved frame by frame", hint="ask for `write`")
+            wishes = picture.wishes(self.studio.editor, _film_wish(given))
+        else:
+            wishes = _wishes(given)
+        if asked == "after":
+            pixels, said = self.studio.preview(picture, wishes, int(given.get("view", 0)))
+            self.send_json({"picture": _data_url(pixels, picture), "faces": said})
+            return
+        suffix = _suffix(given, "png", WRITABLE_SUFFIXES)
+        content = self.studio.save(picture, wishes, suffix)
+        kind = "image/jpeg" if suffix == ".jpg" else f"image/{suffix[1:]}"
+        self.send(content, kind, Content_Disposition=_attachment(picture.name, suffix))
+
+    def _get_film(self, key: str, asked: str, query: dict[str, str]) -> None:
+        film = self.studio.film(key)
+        if asked == "/edited":
+            file, _ = film.written()
+            suffix = file.suffix
+            shown = {} if "watch" in query else {"Content_Disposition": _attachment(film.name, suffix)}
+            self.send_file(file, _FILM_KINDS[suffix], **shown)
+        else:
+            self.send_json(film.work() if asked else {"key": key, **film.describe()})
+
+    def _take_film(self, name: str) -> None:
+        copy = self.studio.incoming(name)
+        try:
+            self.body_into(copy, _LONGEST_FILM)
+            key = self.studio.open_film(copy, name, owned=True)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+        self._get_film(key, "", {})
+
     def status_of(self, error: MienError) -> HTTPStatus:
-        """Say by 404 that a photo is not open any more, which the page tells from other errors."""
+        """Say by 404 that a photo or film is not open any more, which the page tells from other errors."""
         return HTTPStatus.NOT_FOUND if isinstance(error, ClosedPhotoError) else HTTPStatus.BAD_REQUEST
 
     def _send_photo(self, key: str) -> None:
         self.send_json({"key": key, **self.studio.photo(key).describe()})
 
 
+def _name(query: dict[str, str]) -> str:
+    return Path(query.get("name", "")).name or "photo"
+
+
+def _suffix(given: Mapping[str, Any], usual: str, known: Mapping[str, str] | Sequence[str]) -> str:
+    suffix = f".{given.get('format', usual)}"
+    if suffix not in known:
+        raise ImageError(f"cannot write `{suffix}`", hint=f"give one of {', '.join(known)}")
+    return suffix
+
+
+def _attachment(name: str, suffix: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(f'{Path(name).stem}-edited{suffix}', errors='replace')}"
+
+
 def _wishes(given: Mapping[str, Any]) -> dict[int, FaceWish]:
-    """Read what is wished of each face."""
+    """Read what is wished of each face of a photo."""
     wishes = given.get("wishes", {})
     if not isinstance(wishes, dict) or not all(isinstance(wish, dict) for wish in wishes.values()):
         raise ConditionError("`wishes` is no object of objects", hint='for example {"1": {"expression": "happy"}}')
@@ -116,6 +209,20 @@ def _wishes(given: Mapping[str, Any]) -> dict[int, FaceWish]:
         int(number): FaceWish(condition_of(wish), parse_start(str(wish.get("start", "auto"))))
         for number, wish in wishes.items()
     }
+
+
+def _film_wish(given: Mapping[str, Any]) -> FilmWish:
+    """Read what is wished of each face of a film, over time."""
+    wishes = given.get("wishes", {})
+    lists = isinstance(wishes, dict) and all(isinstance(path, list) for path in wishes.values())
+    if not lists or not all(isinstance(wish, dict) for path in wishes.values() for wish in path):
+        example = '{"1": [{"seconds": 0, "expression": "happy"}]}'
+        raise ConditionError("`wishes` is no object of lists of objects", hint=f"for example {example}")
+    paths = {
+        int(number): Keyframes(tuple(Keyframe(float(wish.get("seconds", 0)), condition_of(wish)) for wish in path))
+        for number, path in wishes.items()
+    }
+    return FilmWish(paths, parse_start(str(given.get("start", "auto"))))
 
 
 def _jpeg(pixels: np.ndarray, photo: OpenPhoto) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,23 +18,18 @@ from typing import Any
 import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
-from mien.editing.edits import Start, parse_start
+from mien.editing.edits import Start
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
-from mien.editing.keyframes import Keyframes
+from mien.editing.film_rendering import check_start, face_in_frame, frontal_share, render_in_frame
+from mien.editing.keyframes import Keyframes, as_keyframes
 from mien.editing.many import Profiles
-from mien.editing.photo import PROFILE, Editor, Rendering
-from mien.editing.reading import can_read
+from mien.editing.photo import Editor, Face, Rendering
 from mien.errors import ConditionError, FaceError, FilmError
-from mien.expressions import NEUTRAL
-from mien.faces import Detection
 from mien.film_writing import FilmWriter, kind_of, unfinished
 from mien.films import decode_packet, open_film, packets, upright
 from mien.provenance import EditMark
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import Condition
 from mien.warping import scale
-
-#: Between `PROFILE` and this frontality (see `mien.editing.Face`) an edit fades out.
-_TURNED = PROFILE + 0.2
 
 #: Containers count time in thousandths of a second, or more finely.
 _ROUNDED_SECONDS = 0.0011
@@ -69,7 +64,7 @@ def edit_film(
     editor: Editor,
     source: Path | str,
     out: Path | str,
-    wanted: Condition | Keyframes,
+    wanted: Condition | Keyframes | Mapping[int, Condition | Keyframes],
     *,
     faces: str | int = "all",
     start: Start = "auto",
@@ -83,21 +78,27 @@ def edit_film(
     """Give faces of a film another expression and write it to `out`, whole or not at all.
 
     `faces` is `all`, `largest`, or a number as `find_faces` gives; `found` is what that returned, where it is known
-    already. `start` is that of `Editor.render`, with what the critic sees averaged over time. Faces that turn to profile
-    lose the edit on the way unless `profiles` is `edit`. `crf` is the encoder's quality, lower is better. Raises
-    `FilmError`, `ConditionError`, and `FaceError` where no frame shows a face.
+    already. `wanted` may also say by these numbers what each face shall express; the others then stay as they are, and
+    `faces` has no part in it. `start` is that of `Editor.render`, with what the critic sees averaged over time. Faces
+    that turn to profile lose the edit on the way unless `profiles` is `edit`. `crf` is the encoder's quality, lower is
+    better. Raises `FilmError`, `ConditionError`, and `FaceError` where no frame shows a face.
     """
     source, out = Path(source), Path(out)
     check_film_out(source, out)
-    wanted = Keyframes.constant(wanted) if isinstance(wanted, Condition) else wanted
-    wanted.check(editor.space)
-    if parse_start(start) == "keep" and not isinstance(editor.space, DiscSpace):
-        raise ConditionError("this model's space is no disc to move on", hint="start from `auto` or `direct`")
-    if start == "keep" and not can_read(editor.model):
-        raise ConditionError("this model has no critic to read faces with", hint="start from `auto` or `direct`")
+    paths = {n: as_keyframes(each) for n, each in (wanted if isinstance(wanted, Mapping) else {0: wanted}).items()}
+    for path in paths.values():
+        path.check(editor.space)
+    if not paths:
+        raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
+    check_start(editor, start)
     everyone = found or find_faces(editor, source, smallest=smallest, read=start != "direct")
-    painter = _Painter(editor, everyone.choose(faces), wanted, start, profiles)
-    written = editor.mark(str(wanted)) if mark else None
+    if isinstance(wanted, Mapping):
+        chosen = replace(everyone, faces=tuple(everyone.choose(number).faces[0] for number in sorted(paths)))
+    else:
+        chosen = everyone.choose(faces)
+        paths = {face.number: paths[0] for face in chosen.faces}
+    painter = _Painter(editor, chosen, paths, start, profiles)
+    written = editor.mark(_asked(wanted)) if mark else None
     out.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(out) as file:
         if out.suffix.lower() in ANIMATION_SUFFIXES:
@@ -107,6 +108,13 @@ def edit_film(
     if painter.turned:
         notes.append(f"in {painter.turned} frames a face is seen from the side, where edits are poor: faded out")
     return FilmEdit(painter.frames, painter.edited, len(painter.faces), tuple(notes))
+
+
+def _asked(wanted: Condition | Keyframes | Mapping[int, Condition | Keyframes]) -> str:
+    """Say what was asked for, in the order of the faces."""
+    if isinstance(wanted, Mapping):
+        return "; ".join(f"face {number}: {wanted[number]}" for number in sorted(wanted))
+    return str(wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +127,14 @@ class _Painted:
 
 
 class _Painter:
-    """Edit the frames of a film, one after the other, as its faces and keyframes say."""
+    """Edit the frames of a film, one after the other, as its faces and their keyframes say."""
 
-    def __init__(self, editor: Editor, chosen: FilmFaces, wanted: Keyframes, start: Start, profiles: Profiles) -> None:
+    def __init__(
+        self, editor: Editor, chosen: FilmFaces, wanted: Mapping[int, Keyframes], start: Start, profiles: Profiles
+    ) -> None:
         self._editor, self.chosen, self._wanted = editor, chosen, wanted
-        self._start, self._profiles = start, profiles
+        self._start: Start = start
+        self._profiles: Profiles = profiles
         self.faces = chosen.faces
         self.frames = self.edited = self.turned = 0
 
@@ -136,45 +147,24 @@ class _Painter:
         if not visible:
             return None
         pixels = upright(frame)
-        condition = self._wanted.at(float(self.chosen.seconds[index]), self._editor.space)
         renderings, turned = [], False
         for face in visible:
             with contextlib.suppress(FaceError):  # landmarks between two sightings that form no face
-                rendering, frontal = self._render(face, index, pixels, condition)
+                there = face_in_frame(self._editor, face, index, pixels)
+                frontal = frontal_share(there, self._profiles)
                 turned |= frontal < 0.5
-                if rendering is not None:
-                    renderings.append(rendering)
+                if frontal > 0:
+                    renderings.append(self._render(face, index, there, frontal))
         self.turned += turned
         if not renderings:
             return None
         self.edited += 1
         return _Painted(pixels, self._editor.paste(pixels, renderings), _reach(renderings, pixels.shape))
 
-    def _render(
-        self, face: FilmFace, index: int, pixels: np.ndarray, condition: Condition
-    ) -> tuple[Rendering | None, float]:
-        """Return a face's edit in one frame, None where nothing of it is shown, and how much its turning leaves of it."""
-        at = index - face.first
-        aligned = self._editor.align(pixels, Detection(_box(face.landmarks[at]), face.confidence, face.landmarks[at]))
-        frontal = self._frontal_share(aligned.frontality)
-        weight = float(face.weights[at]) * frontal
-        if weight == 0:
-            return None, frontal
-        start: Start | float = "direct"
-        if self._start == "auto" and NEUTRAL in self._editor.space.expressions:
-            start = float(face.expressed[at])
-        if self._start == "keep":
-            assert isinstance(self._editor.space, DiscSpace)  # asked for when the film was opened
-            x, y = face.standing[at] + self._editor.space.point(condition)
-            condition = Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
-        (rendering,) = self._editor.render(aligned, [condition], start)
-        return replace(rendering, edit=scale(rendering.edit, weight)), frontal
-
-    def _frontal_share(self, frontality: float) -> float:
-        if self._profiles == "edit":
-            return 1.0
-        share = min(1.0, max(0.0, (frontality - PROFILE) / (_TURNED - PROFILE)))
-        return share * share * (3 - 2 * share)
+    def _render(self, face: FilmFace, index: int, there: Face, frontal: float) -> Rendering:
+        condition = self._wanted[face.number].at(float(self.chosen.seconds[index]), self._editor.space)
+        whole = render_in_frame(self._editor, face, index, there, condition, self._start)
+        return replace(whole, edit=scale(whole.edit, frontal * float(face.weights[index - face.first])))
 
 
 def _write_film(
@@ -236,17 +226,6 @@ def _write_animation(
                 report(painter.frames, len(seconds))
         writer.close()
         return ["an animation has no sound"] if container.streams.audio else []
-
-
-def _box(landmarks: np.ndarray) -> tuple[float, float, float, float]:
-    """Return a box round a face, from its landmarks."""
-    (x0, y0), (x1, y1) = landmarks.min(axis=0), landmarks.max(axis=0)
-    return (
-        float(1.5 * x0 - 0.5 * x1),
-        float(1.5 * y0 - 0.5 * y1),
-        float(1.5 * x1 - 0.5 * x0),
-        float(1.5 * y1 - 0.5 * y0),
-    )
 
 
 def _reach(renderings: list[Rendering], shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -102,6 +102,11 @@ class Keyframes:
         return ", ".join(f"{frame.seconds:g} s: {frame.condition}" for frame in self.frames)
 
 
+def as_keyframes(wanted: Condition | Keyframes) -> Keyframes:
+    """Return keyframes as they are, and a condition as one that holds all the time."""
+    return Keyframes.constant(wanted) if isinstance(wanted, Condition) else wanted
+
+
 def between(first: Condition, second: Condition, share: float, space: Space) -> Condition:
     """Return the condition at `share` (0 to 1) of the way from one to another: on the disc, or else from code to code."""
     if isinstance(space, DiscSpace):

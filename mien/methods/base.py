@@ -295,8 +295,6 @@ def check_settings(config: Any) -> None:
         require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
     warps = config.generator == "warp"
     require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
-    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal"):  # the residual one moves nothing
-        require(warps or not getattr(config, name), name, getattr(config, name), "0, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
@@ -304,6 +302,16 @@ def check_settings(config: Any) -> None:
     require(0 < config.learning_rate < math.inf, "learning_rate", config.learning_rate, "above 0, and finite")
     moments = len(config.betas) == 2 and all(0 <= beta < 1 for beta in config.betas)
     require(moments, "betas", config.betas, "two numbers, at least 0 and below 1")
+
+
+def check_effect(config: GeneratorSettings) -> None:
+    """Raise `ConfigError` for costs of a displacement that the generator has not: they would have no effect.
+
+    Of what is configured anew; a run of before may have had them.
+    """
+    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal"):
+        none = config.generator == "warp" or not getattr(config, name)
+        require(none, name, getattr(config, name), "0, unless the generator is `warp`")
 
 
 def config_from_mapping(kind: type, values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -190,40 +191,42 @@ def sweep(
 
 
 def studio(
-    photos: options.StudioPhotos = None,
+    files: options.StudioFiles = None,
     port: options.Port = 8001,
     model: options.Model = None,
     detector: options.FaceDetector = "mtcnn",
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
 ) -> None:
-    """Edit photos on a local page, by pointing at the disc.
+    """Edit photos and films on a local page, by pointing at the disc.
 
-    Nothing leaves the machine, and the page opens only with the whole address that is printed. Photos are opened there (or
-    given here), and saved at their own resolution as downloads of the browser; a file that was opened is never written to.
-    Ctrl-C ends it.
+    Nothing leaves the machine, and the page opens only with the whole address that is printed. Photos and films are opened
+    there (or given here), and saved at their own resolution as downloads of the browser; a file that was opened is never
+    written to. Ctrl-C ends it.
 
-    Example: mien studio portrait.jpg
+    Example: mien studio portrait.jpg talk.mp4
 
     Example: mien studio --model runs/mine --port 8080
     """
     import mien
     from mien.apps import studio as page
+    from mien.apps.pages import ended_by_signals
     from mien.editing.studio import Studio
     from mien.errors import MienError
 
     opened = Studio(mien.load(model, detector=detector, threshold=threshold), mark=mark)
     chosen = {"--model": (model, None), "--detector": (detector, "mtcnn"), "--threshold": (threshold, 0.7)}
     same = [part for name, (value, usual) in chosen.items() if value != usual for part in (name, str(value))]
-    with page.serve(opened, port, same if mark else [*same, "--no-mark"]) as server:
+    options_of_edit = same if mark else [*same, "--no-mark"]
+    with ended_by_signals(), page.serve(opened, port, options_of_edit) as server, contextlib.closing(opened):
         failed: MienError | None = None
-        for photo in photos or []:
+        for file in files or []:
             try:
-                opened.open(photo, photo.name)
+                opened.open_film(file, file.name) if page.is_film(file) else opened.open(file, file.name)
             except MienError as error:
                 failed = error
-                if len(photos or []) > 1:
-                    say(f"{photo}: not opened: {error}")
+                if len(files or []) > 1:
+                    say(f"{file}: not opened: {error}")
         if failed is not None and not opened.describe()["open"]:
             raise failed
         say(f"{server.address} is the studio; Ctrl-C ends it")

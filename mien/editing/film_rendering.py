@@ -1,0 +1,73 @@
+"""One face in one frame of a film: where it is, how much of an edit its turning leaves, and the edit itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mien.editing.edits import Start, parse_start
+from mien.editing.film_faces import FilmFace
+from mien.editing.many import Profiles
+from mien.editing.photo import PROFILE, Editor, Face, Rendering
+from mien.editing.reading import can_read
+from mien.errors import ConditionError
+from mien.expressions import NEUTRAL
+from mien.faces import Detection
+from mien.spaces import Condition, DiscSpace
+
+#: Between `PROFILE` and this frontality (see `mien.editing.Face`) an edit fades out.
+_TURNED = PROFILE + 0.2
+
+
+def check_start(editor: Editor, start: Start) -> None:
+    """Raise `ConditionError` where a model cannot start from there."""
+    if parse_start(start) != "keep":
+        return
+    if not isinstance(editor.space, DiscSpace):
+        raise ConditionError("this model's space is no disc to move on", hint="start from `auto` or `direct`")
+    if not can_read(editor.model):
+        raise ConditionError("this model has no critic to read faces with", hint="start from `auto` or `direct`")
+
+
+def face_in_frame(editor: Editor, face: FilmFace, index: int, pixels: np.ndarray) -> Face:
+    """Cut a film's face out of one of its frames; raises `FaceError` where the landmarks form no face there."""
+    landmarks = face.landmarks[index - face.first]
+    return editor.align(pixels, Detection(_box(landmarks), face.confidence, landmarks))
+
+
+def frontal_share(face: Face, profiles: Profiles) -> float:
+    """Return how much of an edit a face's turning leaves, 0 to 1."""
+    if profiles == "edit":
+        return 1.0
+    share = min(1.0, max(0.0, (face.frontality - PROFILE) / (_TURNED - PROFILE)))
+    return share * share * (3 - 2 * share)
+
+
+def render_in_frame(
+    editor: Editor, face: FilmFace, index: int, there: Face, condition: Condition, start: Start
+) -> Rendering:
+    """Render a film's face in one of its frames, where it is `there`, in full.
+
+    What the face shows by itself is averaged over time. `check_start` says whether the model can start there.
+    """
+    at = index - face.first
+    begin: Start | float = "direct"
+    if start == "auto" and NEUTRAL in editor.space.expressions:
+        begin = float(face.expressed[at])
+    if start == "keep":
+        assert isinstance(editor.space, DiscSpace)
+        x, y = face.standing[at] + editor.space.point(condition)
+        condition = Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
+    return editor.render(there, [condition], begin)[0]
+
+
+def _box(landmarks: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a box round a face, from its landmarks."""
+    (x0, y0), (x1, y1) = landmarks.min(axis=0), landmarks.max(axis=0)
+    return (
+        float(1.5 * x0 - 0.5 * x1),
+        float(1.5 * y0 - 0.5 * y1),
+        float(1.5 * x1 - 0.5 * x0),
+        float(1.5 * y1 - 0.5 * y0),
+    )
