@@ -34,6 +34,16 @@ def parse_start(word: str) -> Start:
     return word  # type: ignore[return-value]
 
 
+def check_start(model: ExpressionModel, start: Start) -> None:
+    """Raise `ConditionError` where a model cannot start from there, before a film or a camera is opened for it."""
+    if parse_start(start) != "keep":
+        return
+    if not isinstance(model.space, DiscSpace):
+        raise ConditionError("this model's space is no disc to move on", hint="start from `auto` or `direct`")
+    if not can_read(model):
+        raise ConditionError("this model has no critic to read faces with", hint="start from `auto` or `direct`")
+
+
 def make_edits(
     model: ExpressionModel, image: np.ndarray, conditions: Sequence[Condition], start: Start | float = "auto"
 ) -> list[EditMaps]:
@@ -55,11 +65,11 @@ def make_edits(
 
 
 def _taken_away(model: ExpressionModel, image: np.ndarray, start: Start | float) -> float:
-    """Return how much of the expression that is there is taken away first, 0 to 1."""
+    """Return how much of the expression that is there is taken away first, 0 to 1; none by a model without neutral."""
     if not isinstance(start, str):
         if not 0 <= start <= 1:
             raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
-        return float(start)
+        return float(start) if NEUTRAL in model.space.expressions else 0.0
     if start != "auto" or NEUTRAL not in model.space.expressions or not can_read(model):
         return 0.0
     return _read(model, image).intensity

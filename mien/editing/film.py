@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
-from mien.editing.edits import Start
+from mien.editing.edits import Start, check_start
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
-from mien.editing.film_rendering import check_start, face_in_frame, frontal_share, render_in_frame
+from mien.editing.film_rendering import face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes, as_keyframes
 from mien.editing.many import Profiles
 from mien.editing.photo import Editor, Face, Rendering
@@ -90,7 +90,7 @@ def edit_film(
         path.check(editor.space)
     if not paths:
         raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
-    check_start(editor, start)
+    check_start(editor.model, start)
     everyone = found or find_faces(editor, source, smallest=smallest, read=start != "direct")
     if isinstance(wanted, Mapping):
         chosen = replace(everyone, faces=tuple(everyone.choose(number).faces[0] for number in sorted(paths)))

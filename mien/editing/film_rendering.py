@@ -6,28 +6,15 @@ import math
 
 import numpy as np
 
-from mien.editing.edits import Start, parse_start
+from mien.editing.edits import Start
 from mien.editing.film_faces import FilmFace
 from mien.editing.many import Profiles
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
-from mien.editing.reading import can_read
-from mien.errors import ConditionError
-from mien.expressions import NEUTRAL
 from mien.faces import Detection
 from mien.spaces import Condition, DiscSpace
 
 #: Between `PROFILE` and this frontality (see `mien.editing.Face`) an edit fades out.
 _TURNED = PROFILE + 0.2
-
-
-def check_start(editor: Editor, start: Start) -> None:
-    """Raise `ConditionError` where a model cannot start from there."""
-    if parse_start(start) != "keep":
-        return
-    if not isinstance(editor.space, DiscSpace):
-        raise ConditionError("this model's space is no disc to move on", hint="start from `auto` or `direct`")
-    if not can_read(editor.model):
-        raise ConditionError("this model has no critic to read faces with", hint="start from `auto` or `direct`")
 
 
 def face_in_frame(editor: Editor, face: FilmFace, index: int, pixels: np.ndarray) -> Face:
@@ -49,12 +36,10 @@ def render_in_frame(
 ) -> Rendering:
     """Render a film's face in one of its frames, where it is `there`, in full.
 
-    What the face shows by itself is averaged over time. `check_start` says whether the model can start there.
+    What the face shows by itself is averaged over time. Whether the model can start there, `check_start` says.
     """
     at = index - face.first
-    begin: Start | float = "direct"
-    if start == "auto" and NEUTRAL in editor.space.expressions:
-        begin = float(face.expressed[at])
+    begin: Start | float = float(face.expressed[at]) if start == "auto" else "direct"
     if start == "keep":
         assert isinstance(editor.space, DiscSpace)
         x, y = face.standing[at] + editor.space.point(condition)

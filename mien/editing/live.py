@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.editing.edits import Start
+from mien.editing.edits import Start, check_start
 from mien.editing.photo import PROFILE, Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
@@ -119,8 +119,12 @@ class LiveEditor:
     def __init__(
         self, editor: Editor, source: Source, wish: Wish, *, faces: str = "all", start: Start = "auto"
     ) -> None:
-        """Set up with an editor, a source of frames and a first wish; `faces` is `all` or `largest`."""
+        """Set up with an editor, a source of frames and a first wish; `faces` is `all` or `largest`.
+
+        Raises `ConditionError` for what the model cannot express, or cannot start from.
+        """
         editor.space.code(wish.condition)
+        check_start(editor.model, start)
         self.editor, self.wish = editor, wish
         self.pictures = Latest()
         self.error: Exception | None = None

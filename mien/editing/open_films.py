@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.editing.edits import Start
+from mien.editing.edits import Start, check_start
 from mien.editing.film import FilmEdit, edit_film
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
-from mien.editing.film_rendering import check_start, face_in_frame, frontal_share, render_in_frame
+from mien.editing.film_rendering import face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes
 from mien.editing.open_photos import FaceWish, OpenPhoto
 from mien.editing.photo import Editor, Face, Rendering
@@ -111,7 +111,7 @@ class OpenFrame(OpenPhoto):
 
     def wishes(self, editor: Editor, wish: FilmWish) -> dict[int, FaceWish]:
         """Return what is wished of those faces that the frame shows; `FaceError` for one that the film has not."""
-        check_start(editor, wish.start)
+        check_start(editor.model, wish.start)
         if unknown := wish.faces.keys() - self.everyone:
             raise FaceError(f"there is no face {min(unknown)}", hint=f"the film has {len(self.everyone)}")
         return {
@@ -205,7 +205,7 @@ class OpenFilm:
         found = self.found
         if not wish.faces:
             raise ConditionError("no face of this film is to be edited", hint="choose an expression first")
-        check_start(self._editor, wish.start)
+        check_start(self._editor.model, wish.start)
         for number, path in wish.faces.items():
             found.choose(number)
             path.check(self._editor.space)

@@ -17,7 +17,7 @@ from PIL import Image
 from mien.editing import Editor
 from mien.editing.live import Latest, LiveEditor, Wish, camera_source, film_source
 from mien.errors import ConditionError, FilmError
-from mien.spaces import Condition
+from mien.spaces import Condition, LabelSpace
 
 FULL = 63.75
 STILL = scene({"red": (100, 100, 40)})
@@ -49,6 +49,20 @@ def test_an_edit_fades_in_and_changes_with_the_wish(editor: Editor) -> None:
     with pytest.raises(ConditionError):
         show.ask(Wish(Condition.named("contempt")))
     assert show.describe()["faces"] == 1
+
+
+def test_a_model_without_neutral_edits_faces_as_they_are_and_one_without_a_disc_has_nothing_to_keep(
+    editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Brightener, "space", LabelSpace(("anger", "happy", "sad", "surprise")))
+    seen = np.eye(4, dtype=np.float32)[:1], np.zeros((1, 4), np.float32)  # anger, which is not to be taken away
+    monkeypatch.setattr(Brightener, "read", lambda *_: seen)
+    show = live(editor)  # from `auto`, as StarGAN's models of four expressions are shown
+    for index in range(8):
+        edited = show.edit(STILL, index / 20)
+    assert light(edited) == pytest.approx(0.8 * FULL, abs=1)
+    with pytest.raises(ConditionError, match="no disc to move on"):
+        live(editor, start="keep")
 
 
 def test_the_largest_face_alone(editor: Editor) -> None:
