@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socketserver import BaseServer
 from typing import Any
 
+import numpy as np
+import pytest
+
 from mien.apps.pages import LocalServer
+from mien.images import read_image
 
 
 class Browser:
@@ -49,3 +55,17 @@ class Browser:
         finally:
             server.shutdown()
             thread.join()
+
+
+def told(page: Browser, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
+    """Return status and error of a request that is refused."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        page.fetch(path, body, **headers)
+    content = caught.value.read().decode()
+    return caught.value.code, json.loads(content)["error"] if content.startswith("{") else ""
+
+
+def decoded(address: str) -> np.ndarray:
+    """Return the pixels of a JPEG that came as an address."""
+    assert address.startswith("data:image/jpeg;base64,")
+    return read_image(base64.b64decode(address.partition(",")[2]))

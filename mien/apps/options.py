@@ -16,7 +16,7 @@ Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, A
 StudioFiles = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[FILE]...", help="Photos and films to open at once; the page opens others.", show_default=False
+        metavar="FILE...", help="Photos and films to open at once; the page opens others.", show_default=False
     ),
 ]
 PictureOut = Annotated[

@@ -39,7 +39,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from mien.apps.pages import LocalPage, LocalServer, condition_of
+from mien.apps.pages import LONGEST_JSON, LocalPage, LocalServer, condition_of
 from mien.editing.edits import parse_start
 from mien.editing.keyframes import Keyframe, Keyframes
 from mien.editing.open_films import FilmWish, OpenFrame
@@ -141,7 +141,7 @@ class _Page(LocalPage):
 
     def _post_wishes(self, picture: OpenPhoto, asked: str) -> None:
         """Answer with a photo or a frame after the edits that are wished, or with the photo's file."""
-        given = self.json_body(_LONGEST_WISHES)
+        given = self.json_body(_LONGEST_WISHES if isinstance(picture, OpenFrame) else LONGEST_JSON)
         if isinstance(picture, OpenFrame):
             if asked != "after":
                 raise FilmError("a film is not saved frame by frame", hint="ask for `write`")

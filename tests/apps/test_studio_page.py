@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import socket
 import struct
 import threading
-import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from browsing import Browser
+from browsing import Browser, decoded, told
 from PIL import Image
 
 import mien as package
@@ -50,19 +48,6 @@ def opened(page: Browser, photo: Path) -> dict[str, Any]:
     return page.json(f"/photos?name={quote(photo.name)}", photo.read_bytes())
 
 
-def told(page: Browser, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
-    """Return status and error of a request that is refused."""
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        page.fetch(path, body, **headers)
-    content = caught.value.read().decode()
-    return caught.value.code, json.loads(content)["error"] if content.startswith("{") else ""
-
-
-def decoded(address: str) -> np.ndarray:
-    assert address.startswith("data:image/jpeg;base64,")
-    return read_image(base64.b64decode(address.partition(",")[2]))
-
-
 def test_the_page_is_whole(page: Browser) -> None:
     assert page.kind.startswith("text/html") and page.page == PAGE
     state = page.json("/studio")
@@ -82,7 +67,7 @@ def test_a_photo_is_opened_edited_and_saved(page: Browser, photo: Path, opened: 
     assert opened["name"] == "my portrait.png" and len(opened["faces"]) == 1
     x0, y0, x1, y1 = opened["faces"][0]["box"]
     assert page.json(f"/photos/{opened['key']}") == opened
-    assert {"key": opened["key"], "name": opened["name"]} in page.json("/studio")["open"]
+    assert {"key": opened["key"], "name": opened["name"], "film": False} in page.json("/studio")["open"]
     before, headers = page.fetch(f"/photos/{opened['key']}/before?view=0")
     assert headers["Content-Type"] == "image/jpeg"
     wish = {"wishes": {"1": {"expression": "happy", "intensity": 1, "start": "direct"}}}
