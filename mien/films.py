@@ -24,6 +24,11 @@ _JUMP = 48
 FILM_SUFFIXES = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
 
+def is_film(path: Path) -> bool:
+    """Say by its name whether a file that may be a photo is a film; a GIF counts as a photo."""
+    return path.suffix.lower() in FILM_SUFFIXES and path.suffix.lower() != ".gif"
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame of a film."""
@@ -176,7 +181,9 @@ class FrameReader:
         import av.error
         import av.format
 
-        if self._container.format.flags & av.format.Flags.ts_discont.value:  # MPEG streams tell other times after a jump
+        if (
+            self._container.format.flags & av.format.Flags.ts_discont.value
+        ):  # MPEG streams tell other times after a jump
             return
         self._begin()  # some decoders first give the frames that they had under way
         try:

@@ -78,6 +78,24 @@ class Condition:
                 ) from None
         return Condition.blend(weights, intensity)
 
+    @property
+    def blended(self) -> bool:
+        """Whether more than one expression is asked for, neutral apart."""
+        return sum(name != NEUTRAL for name, _ in self.shares) > 1
+
+    def parts(self) -> list[tuple[float, Condition]]:
+        """Return the single conditions whose edits, so much of each, are the edit that a blend asks for.
+
+        Their weights are the shares divided by their Euclidean norm (0.71 and 0.71 of two equal ones): edits of different
+        expressions are about as different as unrelated ones, and add up as these do. Neutral's share takes from the
+        intensity. Whatever is no blend is its own one part.
+        """
+        if not self.blended:
+            return [(1.0, self)]
+        outward = {name: share for name, share in self.shares if name != NEUTRAL}
+        norm, intensity = math.hypot(*outward.values()), self.intensity * min(1.0, sum(outward.values()))
+        return [(share / norm, Condition.named(name, intensity)) for name, share in outward.items()]
+
     def __str__(self) -> str:
         if self.angle_radians is not None:
             return f"{math.degrees(self.angle_radians):.0f} deg @ {self.intensity:.3g}"
@@ -120,6 +138,20 @@ class LabelSpace:
     def to_json(self) -> dict[str, Any]:
         """Describe the space so that `space_from_json` can rebuild it."""
         return {"kind": "labels", "expressions": list(self.expressions)}
+
+
+def check_condition(space: Space, condition: Condition) -> None:
+    """Raise `ConditionError` where a space cannot express a condition, or a part of a blend."""
+    for _, part in condition.parts():
+        space.code(part)
+
+
+def place_of(space: Space, condition: Condition) -> list[float] | None:
+    """Return the point of the disc, or the code, that a condition stands for; None for a blend, which has none."""
+    if condition.blended:
+        return None
+    code = space.point(condition) if isinstance(space, DiscSpace) else space.code(condition)
+    return [round(float(value), 4) for value in code]
 
 
 Pair = tuple[float, float]
@@ -262,6 +294,9 @@ class DiscSpace:
 
     def angle_of(self, condition: Condition) -> float:
         """Return the direction of a condition: for a blend, that of the weighted sum of its unit vectors.
+
+        What is found there is what the model learned to be there, which may be an expression that the blend does not name;
+        an editor mixes the edits of a blend's parts instead (`Condition.parts`).
 
         Raises `ConditionError` where the expressions of a blend lie opposite each other and cancel out.
         """

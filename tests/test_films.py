@@ -10,7 +10,7 @@ import pytest
 from films_made import COLOURS, scene, write_film
 
 from mien.errors import FilmError
-from mien.films import FrameReader, count_frames, read_frame, read_frames
+from mien.films import FrameReader, count_frames, is_film, read_frame, read_frames
 
 PLACES = [(60 + 4 * i, 100) for i in range(12)]
 
@@ -142,3 +142,8 @@ def test_frames_are_read_there_and_back_as_in_one_go(
         assert pixels is not None and np.array_equal(pixels, through[index]), index
     assert reader.read(120) is None and reader.read(7) is not None
     reader.close()
+
+
+def test_films_are_told_from_photos_by_their_names() -> None:
+    assert is_film(Path("a.MP4")) and is_film(Path("b.mkv")) and is_film(Path("c.webm"))
+    assert not is_film(Path("a.gif")) and not is_film(Path("a.jpg")) and not is_film(Path("mp4"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mien.errors import ConditionError, WeightsError
 from mien.expressions import BASIC
-from mien.spaces import Condition, DiscSpace, GaussianPlane, LabelSpace, space_from_json
+from mien.spaces import Condition, DiscSpace, GaussianPlane, LabelSpace, check_condition, place_of, space_from_json
 
 #: happy at 0, sad at 120, surprise at 240 degrees.
 THREE = DiscSpace(("neutral", "happy", "sad", "surprise"), (0.0, 2 * math.pi / 3, 4 * math.pi / 3))
@@ -293,3 +293,27 @@ def test_spaces_survive_json(space: DiscSpace | LabelSpace) -> None:
 def test_an_unknown_kind_of_space_is_refused() -> None:
     with pytest.raises(WeightsError, match="unknown kind of conditional space `sphere`"):
         space_from_json({"kind": "sphere"})
+
+
+def test_the_parts_of_a_blend_by_hand() -> None:
+    assert Condition.named("sad", 0.7).parts() == [(1.0, Condition.named("sad", 0.7))]
+    assert Condition.polar(1.0, 0.7).parts() == [(1.0, Condition.polar(1.0, 0.7))]
+    half = Condition.blend({"sad": 1, "neutral": 1}, 0.8)
+    assert not half.blended and half.parts() == [(1.0, half)]
+    parts = Condition.blend({"sad": 3, "fear": 4, "neutral": 7}, 0.8).parts()
+    assert [weight for weight, _ in parts] == pytest.approx([0.6, 0.8])
+    assert [(part.shares, part.intensity) for _, part in parts] == [
+        ((("sad", 1.0),), pytest.approx(0.4)),
+        ((("fear", 1.0),), pytest.approx(0.4)),
+    ]
+
+
+def test_a_blend_of_opposites_can_be_expressed_and_has_no_place() -> None:
+    opposite = DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi))
+    blend = Condition.parse("happy,sad")
+    check_condition(opposite, blend)
+    assert place_of(opposite, blend) is None and place_of(opposite, Condition.named("sad", 0.5)) == pytest.approx(
+        [-0.5, 0]
+    )
+    with pytest.raises(ConditionError):
+        check_condition(opposite, Condition.parse("happy,fear"))

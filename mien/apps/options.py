@@ -19,6 +19,12 @@ StudioFiles = Annotated[
         metavar="FILE...", help="Photos and films to open at once; the page opens others.", show_default=False
     ),
 ]
+PhotosOrFilm = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...", help="Photos, folders of photos, patterns such as `'*.jpg'`; or one film (.mp4, ...)."
+    ),
+]
 PictureOut = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write the picture: .png, .jpg or .webp.")
 ]
@@ -26,10 +32,15 @@ EditOut = Annotated[
     Path,
     typer.Option("--out", "-o", metavar="OUT", help="A picture (.png, .jpg or .webp); for several photos, a folder."),
 ]
-CardOut = Annotated[
+ReadingOut = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", show_default=False, help="Also draw what was read: .png, .jpg or .webp."
+        "--out",
+        "-o",
+        metavar="FILE",
+        show_default=False,
+        help="A table, with a line for each face of a photo or of a film's frame (.csv); or a picture of what was read: "
+        "from one photo (.png, .jpg, .webp), or from a film over time (.png, .svg, .pdf).",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON, for programs.")]

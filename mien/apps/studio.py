@@ -46,7 +46,7 @@ from mien.editing.open_films import FilmWish, OpenFrame
 from mien.editing.open_photos import FaceWish, OpenPhoto
 from mien.editing.studio import Studio
 from mien.errors import ClosedPhotoError, ConditionError, FilmError, ImageError, MienError
-from mien.films import FILM_SUFFIXES
+from mien.films import FILM_SUFFIXES, is_film
 from mien.images import WRITABLE_SUFFIXES
 
 _PAGE = Path(__file__).with_name("studio.html")
@@ -58,13 +58,8 @@ _THUMBNAIL, _THUMBNAIL_INTENSITY = 96, 0.9
 _QUALITY = 88
 #: What films are written as, and what that is called.
 _FILM_KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska", ".gif": "image/gif"}
-#: A GIF is opened as a photo.
-_OPENED_FILMS = tuple(suffix for suffix in FILM_SUFFIXES if suffix != ".gif")
-
-
-def is_film(path: Path) -> bool:
-    """Say whether the studio takes a file for a film, by its name."""
-    return path.suffix.lower() in _OPENED_FILMS
+#: What the page takes for films.
+_OPENED_FILMS = tuple(suffix for suffix in FILM_SUFFIXES if is_film(Path(f"film{suffix}")))
 
 
 def serve(studio: Studio, port: int, options: Sequence[str] = ()) -> LocalServer:

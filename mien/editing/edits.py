@@ -49,19 +49,33 @@ def make_edits(
 ) -> list[EditMaps]:
     """Return the edit of one image, float32 (c, h, w) in [-1, 1], for each of the conditions.
 
-    Raises `ConditionError` where the space cannot express a condition, or has no centre to move from for `keep`.
+    The edit of a blend is the weighted sum of the edits of its parts (`Condition.parts`), since the disc may hold a third
+    expression between two. Only `keep`, which moves on the disc, takes the blend's place there. Raises `ConditionError`
+    where the space cannot express a condition, or has no centre to move from for `keep`.
     """
     start = parse_start(start) if isinstance(start, str) else start
-    codes = np.stack([model.space.code(condition) for condition in conditions])
+    recipes = [[(1.0, condition)] if start == "keep" else condition.parts() for condition in conditions]
+    codes = np.stack([model.space.code(part) for recipe in recipes for _, part in recipe])
     if start == "keep":
         codes = _moved(model, image, codes)
     share = _taken_away(model, image, start)
     if share == 0:
-        return _rendered(model, image, codes)
+        return _mixed(recipes, _rendered(model, image, codes))
     neutral = model.space.code(Condition.named(NEUTRAL, 0.0))
     first = scale(_rendered(model, image, neutral[None])[0], share)
     levels = apply((image.transpose(1, 2, 0) + 1) * 127.5, first)
-    return [compose(first, second) for second in _rendered(model, levels.transpose(2, 0, 1) / 127.5 - 1, codes)]
+    mixed = _mixed(recipes, _rendered(model, levels.transpose(2, 0, 1) / 127.5 - 1, codes))
+    return [compose(first, second) for second in mixed]
+
+
+def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence[EditMaps]) -> list[EditMaps]:
+    """Return an edit for each recipe, of the edits of all their parts in order."""
+    remaining = iter(parts)
+    mixed = []
+    for recipe in recipes:
+        scaled = [scale(next(remaining), weight) for weight, _ in recipe]
+        mixed.append(EditMaps(sum(each.displacement for each in scaled), sum(each.delta for each in scaled)))  # type: ignore[arg-type]
+    return mixed
 
 
 def _taken_away(model: ExpressionModel, image: np.ndarray, start: Start | float) -> float:

@@ -1,8 +1,8 @@
 """Conditions that change over time: keyframes, and what lies between them.
 
 Between two keyframes the place in the model's space moves evenly from one to the other: on a disc in a straight line, which
-passes near neutral where the two lie opposite each other; among labels by shares. Before the first keyframe and after the
-last one nothing changes.
+passes near neutral where the two lie opposite each other; among labels, and from or to blends, by shares. Before the first
+keyframe and after the last one nothing changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.errors import ConditionError
-from mien.spaces import Condition, DiscSpace, Space
+from mien.expressions import NEUTRAL
+from mien.spaces import Condition, DiscSpace, Space, check_condition
 
 _EXAMPLE = "for example `--at 0:neutral --at 2.5:surprise@0.9`"
 
@@ -94,7 +95,9 @@ class Keyframes:
     def check(self, space: Space) -> None:
         """Raise `ConditionError` where a space cannot express one of the conditions."""
         for frame in self.frames:
-            space.code(frame.condition)
+            check_condition(space, frame.condition)
+        for before, after in zip(self.frames, self.frames[1:], strict=False):
+            between(before.condition, after.condition, 0.5, space)
 
     def __str__(self) -> str:
         if len(self.frames) == 1:
@@ -108,7 +111,13 @@ def as_keyframes(wanted: Condition | Keyframes) -> Keyframes:
 
 
 def between(first: Condition, second: Condition, share: float, space: Space) -> Condition:
-    """Return the condition at `share` (0 to 1) of the way from one to another: on the disc, or else from code to code."""
+    """Return the condition at `share` (0 to 1) of the way from one to another: on the disc, or else from code to code.
+
+    From a blend, and to one, shares and intensity change evenly, since blends have no place on the disc. A blend and an
+    angle have nothing between them, which is a `ConditionError`.
+    """
+    if first.blended or second.blended:
+        return _between_blends(first, second, share)
     if isinstance(space, DiscSpace):
         x, y = (1.0 - share) * space.point(first).astype(np.float64) + share * space.point(second).astype(np.float64)
         return Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
@@ -117,3 +126,24 @@ def between(first: Condition, second: Condition, share: float, space: Space) -> 
     if total <= 0:
         return Condition.named(space.expressions[0], 0.0)
     return Condition.blend(dict(zip(space.expressions, code / total, strict=True)), min(1.0, total))
+
+
+def _between_blends(first: Condition, second: Condition, share: float) -> Condition:
+    """Return shares and intensity evenly between two conditions by name; neutral is any of them at intensity 0."""
+    ways = []
+    for condition in (first, second):
+        if condition.angle_radians is not None and condition.intensity > 0:
+            raise ConditionError(
+                f"between `{first}` and `{second}` there is nothing: a blend is no place on the disc",
+                hint="give names, or angles, at both keyframes",
+            )
+        names = {name: part for name, part in condition.shares if name != NEUTRAL}
+        ways.append((names, condition.intensity * sum(names.values())))
+    (before, low), (after, high) = ways
+    before, after = before or after, after or before  # from neutral the expression only grows
+    totals = [sum(names.values()) for names in (before, after)]
+    weights = {
+        name: (1.0 - share) * before.get(name, 0.0) / totals[0] + share * after.get(name, 0.0) / totals[1]
+        for name in {**before, **after}
+    }
+    return Condition.blend(weights, min(1.0, (1.0 - share) * low + share * high))

@@ -27,7 +27,7 @@ from mien.editing.smoothing import OneEuroFilter
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import FaceError, FilmError
 from mien.films import open_film, read_frames, upright
-from mien.spaces import Condition, DiscSpace, angles_in_degrees
+from mien.spaces import Condition, angles_in_degrees, check_condition, place_of
 from mien.warping import scale
 
 #: ffmpeg's name of cameras on each platform, and how it is told the number of one.
@@ -123,7 +123,7 @@ class LiveEditor:
 
         Raises `ConditionError` for what the model cannot express, or cannot start from.
         """
-        editor.space.code(wish.condition)
+        check_condition(editor.space, wish.condition)
         check_start(editor.model, start)
         self.editor, self.wish = editor, wish
         self.pictures = Latest()
@@ -153,7 +153,7 @@ class LiveEditor:
 
     def ask(self, wish: Wish) -> None:
         """Change what is wanted, from the next frame on; raises `ConditionError` where the space cannot express it."""
-        self.editor.space.code(wish.condition)
+        check_condition(self.editor.space, wish.condition)
         self.wish = wish
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -207,12 +207,11 @@ class LiveEditor:
     def describe(self) -> dict[str, Any]:
         """Return what the page shows beside the picture."""
         space, condition = self.editor.space, self.wish.condition
-        disc = isinstance(space, DiscSpace)
         return {
             "expressions": list(space.expressions),
             "angles": angles_in_degrees(space),
             "condition": str(condition),
-            "code": [float(value) for value in (space.point(condition) if disc else space.code(condition))],
+            "code": place_of(space, condition),
             "shown": self.wish.shown,
             "frames_per_second": round(self.rate, 1),
             "faces": self.faces_seen,

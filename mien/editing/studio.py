@@ -26,7 +26,7 @@ from mien.editing.reading import can_read
 from mien.errors import ClosedPhotoError, ConditionError, ConfigError, FaceError
 from mien.faces import crop_face
 from mien.images import encode_photo, read_photo
-from mien.spaces import Condition, DiscSpace, angles_in_degrees
+from mien.spaces import Condition, angles_in_degrees, place_of
 from mien.warping import apply
 
 #: Photos that stay open, and their pixels together (3 bytes each); a further one closes those used least recently.
@@ -236,8 +236,7 @@ class Studio:
     def _said(self, rendering: Rendering) -> dict[str, Any]:
         """Say what was asked of a face, where that is in the space, and what the critic sees there after the edit."""
         space, condition = self.editor.space, rendering.condition
-        code = space.point(condition) if isinstance(space, DiscSpace) else space.code(condition)
-        said: dict[str, Any] = {"condition": str(condition), "code": [round(float(v), 4) for v in code]}
+        said: dict[str, Any] = {"condition": str(condition), "code": place_of(space, condition)}
         said["wish"] = _wish_of(condition)
         if can_read(self.editor.model):
             after = np.rint(apply(rendering.face.crop, rendering.edit)).astype(np.uint8)

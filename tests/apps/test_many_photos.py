@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,51 @@ def test_what_was_read_can_be_drawn(mien: Callable[..., Any], model: Path, photo
     assert mien("read", photo, "--model", model, "-o", tmp_path / "card.png").code == 0
     card = read_photo(tmp_path / "card.png").pixels
     assert card.shape[1] > 3 * card.shape[0] and len(np.unique(card.reshape(-1, 3), axis=0)) > 100
+
+
+def test_many_photos_are_read_as_lines_and_as_a_table_and_one_without_a_face_costs_itself(
+    mien: Callable[..., Any], model: Path, photo: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(photo.read_bytes())
+    (folder / "b.png").write_bytes(photo.read_bytes())
+    Image.new("RGB", (200, 200), "grey").save(folder / "empty.png")
+    (face,) = json.loads(mien("read", photo, "--model", model, "--json").out)
+    table = tmp_path / "new" / "faces.csv"
+    said = mien("read", folder, "--model", model, "-o", table)
+    assert said.code == 1 and said.out == ""
+    assert "empty.png: not read: no face found" in said.err and "2 of 3 photos read, 2 faces" in said.err
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [Path(row["photo"]).name for row in rows] == ["a.png", "b.png"]
+    for row in rows:
+        assert (row["face"], row["expression"]) == ("1", face["expression"])
+        assert float(row["p_happy"]) == pytest.approx(face["expressions"]["happy"], abs=2e-4)
+        assert [float(row[f"box_{name}"]) for name in ("x0", "y0", "x1", "y1")] == face["box"]
+    lines = mien("read", folder / "a.png", folder / "b.png", "--model", model, "--json")
+    assert (
+        lines.code == 0
+        and [json.loads(line)["expression"] for line in lines.out.splitlines()] == [face["expression"]] * 2
+    )
+    words = mien("read", str(folder / "[ab].png"), "--model", model)
+    assert words.out.splitlines()[1].startswith(f"{folder / 'b.png'}: face 1: {face['expression']}")
+    assert mien("read", photo, "--model", model, "-o", tmp_path / "one.csv").code == 0
+    assert (tmp_path / "one.csv").read_text().count("\n") == 2
+
+
+def test_what_cannot_be_read_together_or_written_is_refused(
+    refused: Callable[..., None], model: Path, photo: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "talk.mp4"
+    film.write_bytes(b"no film")
+    refused("read", photo, film, error="is a film", hint="by itself")
+    refused("read", film, error="cannot be read as a film", hint="play it")
+    refused("read", film, "-o", tmp_path / "a.webp", error="unknown suffix", hint=".csv, .png, .svg, .pdf")
+    other = tmp_path / "other.png"
+    other.write_bytes(photo.read_bytes())
+    refused("read", photo, other, "-o", tmp_path / "a.png", error="unknown suffix", hint=".csv")
+    refused("read", photo, "-o", tmp_path / "a.gif", error="unknown suffix", hint=".png")
 
 
 def test_the_model_that_ships_reads_the_portraits_smile(mien: Callable[..., Any], photo: Path) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 
 import mien as package
 from mien.apps.pages import ended_by_signals
-from mien.apps.studio import is_film, serve
+from mien.apps.studio import serve
 from mien.editing.studio import Studio
 from mien.film_marks import read_film_mark
 from mien.images import read_image
@@ -191,11 +191,6 @@ def test_a_full_disk_is_told(page: Browser, film: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("mien.apps.studio._Page.body_into", full)
     code, error = told(page, "/films?name=a.mp4", film.read_bytes())
     assert code == 400 and "No space left on device" in error
-
-
-def test_films_are_told_from_photos_by_their_names() -> None:
-    assert is_film(Path("a.MP4")) and is_film(Path("b.mkv")) and is_film(Path("c.webm"))
-    assert not is_film(Path("a.gif")) and not is_film(Path("a.jpg")) and not is_film(Path("mp4"))
 
 
 def test_the_command_opens_films_beside_photos_and_puts_everything_away(

@@ -83,6 +83,32 @@ def test_keep_moves_from_where_the_face_stands():
     assert brightness_after(Painter(), 200, Condition.named("sad", 0.8), "keep") == pytest.approx(70, abs=0.01)
 
 
+def test_a_blend_adds_the_edits_of_its_parts_and_not_what_lies_between_them():
+    """From 100, happy at 0.5 leads down by 40 and sad by 90; 0.6 and 0.8 are shares of 3 and 4 over their norm."""
+    blend = Condition.blend({"happy": 3, "sad": 4}, 0.5)
+    assert brightness_after(Painter(), 100, blend, "direct") == pytest.approx(100 - 0.6 * 40 - 0.8 * 90, abs=0.01)
+    # A neutral share draws both inwards: at 0.25 a fifth of the ways to 35 and to 10 is 13 and 18 levels.
+    calmer = Condition.blend({"happy": 3, "sad": 4, "neutral": 7}, 0.5)
+    after = brightness_after(Painter(reach=0.2), 100, calmer, "direct")
+    assert after == pytest.approx(100 - 0.6 * 13 - 0.8 * 18, abs=0.01)
+    pure = Condition.blend({"happy": 1, "neutral": 1}, 0.5)  # no blend of two: the disc's own way inwards
+    assert brightness_after(Painter(), 100, pure, "direct") == pytest.approx(35, abs=0.01)
+    # `keep` moves on the disc, to the blend's direction there.
+    moved = brightness_after(
+        Painter(probabilities=(1.0, 0.0, 0.0)), 100, Condition.blend({"happy": 1, "sad": 1}), "keep"
+    )
+    assert moved == pytest.approx(10 + 100 * 0.9 * math.sqrt(0.5), abs=0.01)
+
+
+def test_expressions_that_lie_opposite_each_other_blend_too():
+    opposite = DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi))
+    blend = Condition.blend({"happy": 1, "sad": 1}, 0.1)  # 110 at x = 1, so 20 and 0 at x = 0.1 and -0.1
+    after = brightness_after(Painter(space=opposite), 30, blend, "direct")
+    assert after == pytest.approx(30 - math.sqrt(0.5) * (10 + 30), abs=0.01)
+    with pytest.raises(ConditionError, match="opposite"):
+        brightness_after(Painter(space=opposite), 30, blend, "keep")
+
+
 def test_a_space_of_names_has_no_place_to_move_from_but_a_neutral_to_start_from():
     class Names(Painter):
         def render(self, images, codes):

@@ -52,7 +52,7 @@ def test_keyframes_out_of_order_are_one_clear_error(times: tuple[float, ...]) ->
 @pytest.mark.parametrize("space", [DISC, LABELS, WITHOUT_NEUTRAL], ids=["disc", "labels", "labels without neutral"])
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.9, 1.0])
 def test_the_code_moves_in_a_straight_line(space, share: float) -> None:
-    first, second = Condition.named("happy", 0.4), Condition.blend({"fear": 0.6, "surprise": 0.4}, 1.0)
+    first, second = Condition.named("happy", 0.4), Condition.named("fear", 1.0)
     code = space.code(between(first, second, share, space))
     assert code == pytest.approx((1 - share) * space.code(first) + share * space.code(second), abs=1e-6)
 
@@ -78,3 +78,22 @@ def test_what_the_space_cannot_express_is_refused_beforehand() -> None:
         Keyframes.parse(["0:neutral", "1:90"]).check(LABELS)
     Keyframes.parse(["0:neutral", "1:90"]).check(DISC)
     assert str(Keyframes.parse(["0:neutral", "1:90@0.5"])) == "0 s: neutral @ 0.9, 1 s: 90 deg @ 0.5"
+
+
+def test_to_and_from_blends_shares_and_intensity_change_evenly() -> None:
+    blend = "happy:0.5,surprise:0.5"
+    film = Keyframes.parse(["0:neutral", f"1:{blend}@0.8", "2:happy@0.4", "3:40@0"])
+    film.check(DISC)
+    assert film.at(1.0, DISC) == Condition.parse(blend, 0.8)
+    assert film.at(0.5, DISC) == Condition.parse(blend, 0.4)  # from neutral it only grows
+    between_them = film.at(1.5, DISC)
+    assert dict(between_them.shares) == pytest.approx({"happy": 0.75, "surprise": 0.25})
+    assert between_them.intensity == pytest.approx(0.6)
+    almost = film.at(2.0 - 1e-6, DISC)  # arrives where the next keyframe is
+    assert dict(almost.shares)["happy"] == pytest.approx(1, abs=1e-5) and almost.intensity == pytest.approx(
+        0.4, abs=1e-5
+    )
+    calm = Keyframes.parse([f"0:{blend},neutral:1@0.8", f"1:{blend}@0.8"])
+    assert calm.at(0.5, DISC).intensity == pytest.approx(0.6)
+    with pytest.raises(ConditionError, match="a blend is no place on the disc"):
+        Keyframes.parse([f"0:{blend}", "1:135@0.5"]).check(DISC)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mien.apps.commands import data, detection, experiments, films, judges, measuring, models, photos, sets
+from mien.apps.commands import data, detection, experiments, films, judges, measuring, models, photos, reading, sets
 
 #: Every command; its name on the command line is the function's, with hyphens.
 COMMANDS: tuple[Callable[..., Any], ...] = (
     photos.edit,
-    photos.read,
+    reading.read,
     photos.gamut,
     photos.sweep,
     photos.studio,

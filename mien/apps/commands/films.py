@@ -63,13 +63,13 @@ def video(
     output.say_start(editor.model, start)
     if wanted is not None:
         wanted.check(editor.space)
-    with _progress("finding faces") as report:
+    with frames_progress("finding faces") as report:
         read = start != "direct" and not list_faces
         found = find_faces(editor, film, smallest=smallest, read=read, report=report)
     if out is None or wanted is None:
         _list(found)
         return
-    with _progress("editing") as report:
+    with frames_progress("editing") as report:
         settings: dict[str, Any] = {"faces": face, "start": start, "profiles": aside, "crf": crf, "mark": mark}
         done = edit_film(editor, film, out, wanted, **settings, found=found, report=report)
     summary = f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {wanted}"
@@ -78,7 +78,7 @@ def video(
 
 
 @contextlib.contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+def frames_progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """Give what takes how many frames are done, of how many, and shows them with their rate and the time left."""
     from mien.apps.progress import ProgressBar, Rate
 
@@ -158,7 +158,7 @@ def animate(
     chosen = choose(editor.find(picture), face)[0]
     said = f"{path}: {wanted}" if path == "sweep" else f"{path} @ {intensity:g}"
     written = editor.mark(said) if mark else None
-    with _progress("frames") as report:
+    with frames_progress("frames") as report:
         settings: dict[str, Any] = {"seconds": seconds, "size": size, "start": start, "mark": written}
         animate_photo(editor, picture, chosen, conditions, out, **settings, report=report)
     print(out)

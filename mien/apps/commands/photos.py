@@ -1,4 +1,4 @@
-"""Commands about photos: edit, read, gamut, sweep, studio."""
+"""Commands about photos: edit, gamut, sweep, studio."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def edit(
     import mien
     from mien.editing.edits import parse_start
     from mien.editing.many import edit_photos, list_photos, parse_profiles, plan_outputs, summary
+    from mien.spaces import check_condition
 
     condition, start, aside = (
         given.condition(expression, angle, intensity),
@@ -64,7 +65,7 @@ def edit(
         mien.read_photo(plan[0][0])  # the model takes seconds, since torch comes with it: say first what is wrong
     editor = mien.load(model, detector=detector, threshold=threshold)
     output.say_start(editor.model, start)
-    editor.space.code(condition)  # refuse what the model cannot express before the slow part
+    check_condition(editor.space, condition)  # refuse what the model cannot express before the slow part
     outcomes = []
     for outcome in edit_photos(editor, plan, condition, faces=face, start=start, profiles=aside, mark=mark):
         outcomes.append(outcome)
@@ -92,47 +93,6 @@ def _told(outcome: Outcome, condition: Condition, one: bool) -> str:
     left = f" (left as they are: {', '.join(skipped)})" if skipped else ""
     rest = f"; only the first of {outcome.frames} frames, `mien video` edits all" if outcome.frames > 1 else ""
     return f"{name}{faces}{left}{rest}"
-
-
-def read(
-    photo: options.Photo,
-    out: options.CardOut = None,
-    face: options.Faces = "all",
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    as_json: options.Json = False,
-) -> None:
-    """Say which expression the faces of a photo show.
-
-    For each face: the share of each expression, how strong it is, and where on the disc that is. What is read is what
-    the model's critic sees in a face, trained on labels by crowds; it is not what anybody feels.
-
-    Example: mien read portrait.jpg --json
-    """
-    import mien
-    from mien.editing.figures import reading_figure
-    from mien.editing.photo import choose
-
-    if out is not None:
-        output.check_picture(out, photo)
-    picture = mien.read_photo(photo)
-    editor = mien.load(model, detector=detector, threshold=threshold)
-    found = editor.find(picture)
-    faces = choose(found, face)
-    readings = [editor.read(each) for each in faces]
-    numbers = [found.index(each) + 1 for each in faces]
-    together = list(zip(numbers, faces, readings, strict=True))
-    if as_json:
-        print(
-            json.dumps([{"face": n, **each.to_json(), **reading.to_json()} for n, each, reading in together], indent=1)
-        )
-    else:
-        for number, _, reading in together:
-            print(f"face {number}: {reading.describe()}")
-    if out is not None:
-        output.write_picture(out, reading_figure(picture, faces, readings, editor.space), None, None)
-        say(f"drawn: {out}")
 
 
 def gamut(
@@ -213,6 +173,7 @@ def studio(
     from mien.apps.pages import ended_by_signals
     from mien.editing.studio import Studio
     from mien.errors import MienError
+    from mien.films import is_film
 
     opened = Studio(mien.load(model, detector=detector, threshold=threshold), mark=mark)
     chosen = {"--model": (model, None), "--detector": (detector, "mtcnn"), "--threshold": (threshold, 0.7)}
@@ -222,7 +183,7 @@ def studio(
         failed: MienError | None = None
         for file in files or []:
             try:
-                opened.open_film(file, file.name) if page.is_film(file) else opened.open(file, file.name)
+                opened.open_film(file, file.name) if is_film(file) else opened.open(file, file.name)
             except MienError as error:
                 failed = error
                 if len(files or []) > 1:
