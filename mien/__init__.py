@@ -4,7 +4,8 @@
     photo = mien.read_photo("portrait.jpg")
     face = editor.find(photo)[0]                            # slow: detect and align, once
     smile = mien.Condition.named("happy", 0.8)              # or .blend({...}), .polar(angle, intensity)
-    mien.write_photo("out.jpg", editor.paste(photo, editor.render(face, [smile])), like=photo)
+    pixels = editor.paste(photo, editor.render(face, [smile]))
+    mien.write_photo("out.jpg", pixels, like=photo, mark=editor.mark(str(smile)))  # the mark: edited by AI
 
 The package is listed in the order of the data: `datasets` are read, `faces` found and aligned, `prepared` sets written;
 `networks` and `losses` serve `methods`, one paper per file; `batches`, `runs` and `training` train them, from `presets`;
@@ -54,3 +55,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module `mien` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    """Name what is public, so that shells and notebooks complete it."""
+    return sorted(__all__)

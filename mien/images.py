@@ -22,7 +22,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from mien.errors import ImageError
-from mien.provenance import EditMark, merge_mark, parse_mark
+from mien.provenance import DESCRIBES, EditMark, merge_mark, parse_mark
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,8 @@ class Photo:
     """EXIF block, its orientation already applied to the pixels and reset."""
     xmp: bytes | None = None
     """XMP packet."""
+    dots_per_inch: tuple[float, float] | None = None
+    """How large it is to be printed, across and down; None where the file does not say."""
     path: Path | None = None
     """Where the photo was read; None for bytes and streams."""
     frames: int = 1
@@ -116,6 +118,7 @@ def read_photo(source: str | Path | bytes | BinaryIO, name: str = "") -> Photo:
         icc_profile=icc_profile if icc_profile and icc_profile[16:20] == b"RGB " else None,
         exif=exif,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+        dots_per_inch=_dots_per_inch(decoded),
         path=Path(source) if isinstance(source, (str, Path)) else None,
         frames=frames,
     )
@@ -149,6 +152,19 @@ def _decode(source: str | Path | bytes | BinaryIO, name: str) -> Image.Image:
     except Exception as error:  # as above
         raise ImageError(f"{name} is broken or cut short: {error}", hint="copy or download the file again") from None
     return image
+
+
+def _dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
+    """Return what a file says of its size in print, turned with the picture where that lies on its side."""
+    found = image.info.get("dpi")
+    try:
+        across, down = (float(value) for value in found)  # type: ignore[union-attr]
+        if not (0 < across < math.inf and 0 < down < math.inf):
+            return None
+        on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except Exception:  # no pair of numbers, or EXIF that cannot be parsed: print size must not cost the picture
+        return None
+    return (down, across) if on_its_side else (across, down)
 
 
 def _decodable(kind: str) -> bool:
@@ -253,6 +269,8 @@ def _savable(
     options = {"format": kind, **_metadata(like, mark, kind)}
     if kind != "PNG":
         options["quality"] = quality
+    if kind != "WEBP" and like is not None and like.dots_per_inch:
+        options["dpi"] = like.dots_per_inch
     if kind == "JPEG":
         options["subsampling"] = 0  # lips and eyes are small patches of colour
     if kind == "WEBP":
@@ -269,7 +287,11 @@ def _metadata(like: Photo | None, mark: EditMark | None, kind: str) -> dict[str,
     if mark is not None:
         xmp = merge_mark(xmp, mark)
         exif[ExifTags.Base.Software] = mark.software
-        exif.setdefault(ExifTags.Base.ImageDescription, mark.describe())
+        before = str(exif.get(ExifTags.Base.ImageDescription, ""))
+        if not before.strip() or before.startswith(
+            DESCRIBES
+        ):  # a photo's own words stay, those of an edit before do not
+            exif[ExifTags.Base.ImageDescription] = mark.describe()
     if kind == "JPEG" and xmp is not None and len(xmp) > _JPEG_SEGMENT:
         # JPEG has no room for it: the mark matters most, what the photo carried besides goes.
         xmp = merge_mark(None, mark) if mark is not None else None

@@ -32,6 +32,10 @@ _PROPERTIES = {
 _EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'
 
 
+#: How the sentence of a mark begins.
+DESCRIBES = "Facial expression edited by AI: "
+
+
 @dataclass(frozen=True)
 class EditMark:
     """What a picture's mark says about the edit."""
@@ -45,7 +49,7 @@ class EditMark:
 
     def describe(self) -> str:
         """Say it in one ASCII sentence, for EXIF."""
-        sentence = f"Facial expression edited by AI: {self.condition} ({self.software}, model {self.model})"
+        sentence = f"{DESCRIBES}{self.condition} ({self.software}, model {self.model})"
         return sentence.encode("ascii", "replace").decode()
 
 

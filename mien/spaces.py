@@ -67,6 +67,12 @@ class Condition:
     def parse(text: str, intensity: float = 0.9) -> Condition:
         """Read `happy` or `happy:0.6,surprise:0.4`, as the command line takes it."""
         weights: dict[str, float] = {}
+        name, colon, weight = text.partition(":")
+        if colon and "," not in text:
+            raise ConditionError(
+                f"`{text}` is one expression: a share of nothing else means nothing",
+                hint=f"for a weaker one say the intensity: `{name} --intensity {weight}`",
+            )
         for part in text.split(","):
             name, colon, weight = part.partition(":")
             try:

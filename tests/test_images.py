@@ -349,3 +349,30 @@ def test_resize_averages_when_it_shrinks() -> None:
 def test_importing_images_imports_no_torch() -> None:
     code = "import sys, mien.images; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_size_in_print_is_kept_and_turned_with_the_picture(suffix: str, tmp_path: Path) -> None:
+    kind = {".png": "PNG", ".jpg": "JPEG"}[suffix]
+    photo = read_photo(encode(Image.fromarray(ramp()), kind, dpi=(300, 150)))
+    assert photo.dots_per_inch == pytest.approx((300, 150), abs=0.1)
+    write_photo(tmp_path / f"a{suffix}", photo.pixels, like=photo)
+    assert Image.open(tmp_path / f"a{suffix}").info["dpi"] == pytest.approx((300, 150), abs=0.1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = read_photo(encode(Image.fromarray(ramp()), kind, dpi=(300, 150), exif=exif.tobytes()))
+    assert turned.dots_per_inch == pytest.approx((150, 300), abs=0.1)
+    assert read_photo(encode(Image.fromarray(ramp()), "PNG")).dots_per_inch is None
+
+
+def test_a_second_edit_says_so_itself_but_a_photos_own_words_stay(tmp_path: Path) -> None:
+    first, second = EditMark("sad @ 0.9", "m"), EditMark("happy @ 0.3", "m")
+    write_photo(tmp_path / "a.jpg", ramp(), mark=first)
+    once = read_photo(tmp_path / "a.jpg")
+    write_photo(tmp_path / "b.jpg", once.pixels, like=once, mark=second)
+    described = Image.open(tmp_path / "b.jpg").getexif()[ExifTags.Base.ImageDescription]
+    assert described == second.describe() and (read_mark(tmp_path / "b.jpg") or {})["condition"] == "happy @ 0.3"
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "my holiday"
+    write_photo(tmp_path / "c.jpg", ramp(), like=Photo(ramp(), exif=exif.tobytes()), mark=second)
+    assert Image.open(tmp_path / "c.jpg").getexif()[ExifTags.Base.ImageDescription] == "my holiday"

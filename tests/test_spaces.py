@@ -317,3 +317,9 @@ def test_a_blend_of_opposites_can_be_expressed_and_has_no_place() -> None:
     )
     with pytest.raises(ConditionError):
         check_condition(opposite, Condition.parse("happy,fear"))
+
+
+def test_a_share_of_nothing_else_is_no_intensity() -> None:
+    with pytest.raises(ConditionError, match="means nothing") as error:
+        Condition.parse("happy:0.3")
+    assert error.value.hint == "for a weaker one say the intensity: `happy --intensity 0.3`"

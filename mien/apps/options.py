@@ -29,8 +29,10 @@ PictureOut = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write the picture: .png, .jpg or .webp.")
 ]
 EditOut = Annotated[
-    Path,
-    typer.Option("--out", "-o", metavar="OUT", help="A picture (.png, .jpg or .webp); for several photos, a folder."),
+    str,
+    typer.Option(
+        "--out", "-o", metavar="OUT", help="A picture (.png, .jpg or .webp); for several photos, a folder (`edited/`)."
+    ),
 ]
 ReadingOut = Annotated[
     Path | None,

@@ -23,9 +23,9 @@ import numpy as np
 
 from mien.datasets.folder import contents, list_class_folders, read_images
 from mien.datasets.sample import Rejected, Row, Sample, shares_from_votes, split_of
-from mien.datasets.tables import image_bytes, open_csv, open_parquet, parquet_files
-from mien.errors import ConfigError, DataError, ImageError
-from mien.expressions import BASIC, FER2013_ORDER, FERPLUS_ORDER
+from mien.datasets.tables import ParquetTable, image_bytes, open_csv, open_parquet, parquet_files
+from mien.errors import ConditionError, ConfigError, DataError, ImageError
+from mien.expressions import BASIC, FER2013_ORDER, FERPLUS_ORDER, parse_expression
 from mien.images import read_image
 
 _NAME = "fer2013"
@@ -122,6 +122,8 @@ def _labelled(sample: Sample, label: Any, votes: Sequence[float] | None, labels:
 def _read_parquet(files: list[tuple[str, Path]], labels: str) -> Iterator[Row]:
     needed = ("image", "label", "votes") if labels != "fer2013" else ("image", "label")
     tables = [(split, open_parquet(path, needed)) for split, path in files]  # all, before the first row leaves
+    for _, table in tables:
+        _check_order(table)
     for split, table in tables:
         for index, row in enumerate(table.rows(("image", "label", "votes", "name"))):
             key = f"{split}/{row.get('name') or f'{table.path.stem}-{index:07d}'}"
@@ -131,6 +133,22 @@ def _read_parquet(files: list[tuple[str, Path]], labels: str) -> Iterator[Row]:
                 continue
             sample = Sample(key, partial(read_image, data), None, split, _NAME)
             yield _labelled(sample, row["label"], row.get("votes"), labels)
+
+
+def _check_order(table: ParquetTable) -> None:
+    """Refuse a file that says itself that its labels are not in FER2013's order: every face would get a wrong name."""
+    if table.label_names is None:
+        return
+    try:
+        names = tuple(parse_expression(name) for name in table.label_names)
+    except ConditionError:
+        names = ()
+    if names != FER2013_ORDER:
+        raise DataError(
+            f"`{table.path}` says that its labels are {', '.join(table.label_names)}, which is not FER2013's order "
+            f"({', '.join(FER2013_ORDER)})",
+            hint="read it by the names that it has: `mien prepare folder`",
+        )
 
 
 def _kaggle_file(source: Path) -> Path | None:

@@ -89,16 +89,17 @@ class Outcome:
 
 
 def list_photos(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
-    """Return the photos that files, folders (with all below them) and patterns (`*.jpg`) stand for, each once.
+    """Return the photos that files, folders and patterns (`*.jpg`) stand for, each once.
 
-    Beside each stands its name below the folder it was found in, which a folder of results can take over. Raises
-    `ImageError` where a source stands for nothing.
+    Of a folder, everything below it counts but what is hidden. Beside each stands its name below the folder it was found
+    in, which a folder of results can take over. Raises `ImageError` where a source stands for nothing.
     """
     found: dict[Path, Path] = {}
     for source in map(Path, sources):
         if source.is_dir():
             paths = [p for p in sorted(source.rglob("*")) if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file()]
-            named = [(path, path.relative_to(source)) for path in paths if not path.name.startswith(".")]
+            named = [(path, path.relative_to(source)) for path in paths]
+            named = [(path, name) for path, name in named if not any(part.startswith(".") for part in name.parts)]
         elif source.exists() or not glob.has_magic(str(source)):
             named = [(source, Path(source.name))]  # what is missing is told when it is its turn
         else:

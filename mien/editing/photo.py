@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mien.editing.edits import Start, make_edits
 from mien.editing.model import ExpressionModel
 from mien.editing.reading import FaceReading, read_images
-from mien.errors import ConditionError, FaceError
+from mien.errors import ConditionError, FaceError, ImageError
 from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load_detector
 from mien.images import Photo, luma, read_photo
 from mien.provenance import EditMark
@@ -142,13 +143,16 @@ class Editor:
         alignment = estimate_alignment(detection.landmarks)
         return Face(detection, alignment, crop_face(_pixels(photo), alignment, self.model.image_size))
 
-    def render(self, face: Face, conditions: Sequence[Condition], start: Start | float = "auto") -> list[Rendering]:
-        """Render one face with each of the conditions, in one batch.
+    def render(
+        self, face: Face, conditions: Sequence[Condition] | Condition, start: Start | float = "auto"
+    ) -> list[Rendering]:
+        """Render one face with each of the conditions, in one batch; the edit of a blend mixes those of its parts.
 
         `start` says what becomes of the expression that is there: `auto` takes it away first, as far as the critic sees
         one; `direct` edits the face as it is; `keep` moves from where the face stands on the disc by the condition as a
         step; a number from 0 to 1 takes away that much.
         """
+        conditions = [conditions] if isinstance(conditions, Condition) else conditions
         if not conditions:
             return []
         edits = make_edits(self.model, self._network_image(face.crop), conditions, start)
@@ -208,9 +212,20 @@ def choose(faces: Sequence[Face], which: str | int) -> list[Face]:
 
 
 def _pixels(photo: Photo | np.ndarray | str | Path) -> np.ndarray:
+    """Return uint8 (height, width, 3); of an array of grey levels three equal planes, of a PIL image its RGB."""
     if isinstance(photo, str | Path):
         photo = read_photo(photo)
-    return photo.pixels if isinstance(photo, Photo) else photo
+    if isinstance(photo, Photo):
+        return photo.pixels
+    pixels = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ImageError(
+            f"an array of {pixels.dtype} and shape {pixels.shape} is no photo",
+            hint="give uint8 (height, width, 3) RGB, or (height, width) grey, a PIL image, or what `mien.read_photo` gives",
+        )
+    return pixels
 
 
 def _name(photo: Photo | np.ndarray | str | Path) -> str:

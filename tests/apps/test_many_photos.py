@@ -212,3 +212,26 @@ def test_of_an_animation_the_first_frame_is_edited_and_said_to_be(
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     said = edit(mien, model, tmp_path / "moving.gif", "-o", tmp_path / "out.png")
     assert said.code == 0 and "only the first of 3 frames, `mien video` edits all" in said.err
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
+    said = edit(mien, model, tmp_path / "moving.webp", "-o", tmp_path / "out.png")
+    assert "only the first of 3 frames" in said.err and "mien video" not in said.err  # which cannot read it
+
+
+def test_one_photo_goes_into_a_folder_whose_name_ends_in_a_slash(
+    mien: Callable[..., Any], model: Path, photo: Path, tmp_path: Path
+) -> None:
+    assert mien("edit", photo, "-e", "sad", "-m", model, "-o", f"{tmp_path / 'new'}/").code == 0
+    assert (tmp_path / "new" / photo.name).is_file()
+
+
+def test_what_is_hidden_in_a_folder_stays_so(
+    mien: Callable[..., Any], model: Path, photo: Path, tmp_path: Path
+) -> None:
+    for name in ("a.png", ".hidden/b.png", "open/.c.png", "open/d.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(photo.read_bytes())
+    said = mien("edit", tmp_path / "in", "-e", "sad", "-m", model, "-o", tmp_path / "out")
+    assert said.code == 0
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png")) == [
+        "a.png", "open/d.png"
+    ]  # fmt: skip

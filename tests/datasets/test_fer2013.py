@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 
 from mien.datasets import Rejected, Row, Sample, fer2013
 from mien.datasets.fer2013 import majority
+from mien.datasets.folder import read as read_folder
 from mien.errors import ConfigError, DataError, ImageError
 
 VOTE_HEADER = (
@@ -162,6 +164,27 @@ def test_parquet_without_votes_cannot_label_by_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column `votes`"):
         list(fer2013.read(tmp_path, labels="ferplus"))
     assert list(fer2013.read(tmp_path)) == [Rejected("train/train-0000000", "label 9 is not one of 0 to 6")]
+
+
+@pytest.mark.parametrize("order", ["alphabet", "fer2013"])
+def test_parquet_that_names_its_labels_in_another_order_is_refused(tmp_path: Path, order: str) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    names = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+    names = sorted(names) if order == "alphabet" else names
+    head = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+    table = pyarrow.table({"image": [{"bytes": b"x"}], "label": [4]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(head)})
+    parquet.write_table(table, tmp_path / "train.parquet")
+    if order == "alphabet":  # where 4 is neutral
+        with pytest.raises(DataError, match="not FER2013's order") as error:
+            list(fer2013.read(tmp_path))
+        assert "mien prepare folder" in error.value.hint
+        (row,) = read_folder(tmp_path)
+        assert sample(row).expression == "neutral"
+    else:
+        (row,) = fer2013.read(tmp_path)
+        assert sample(row).expression == "sad"
 
 
 def test_the_real_dataset() -> None:

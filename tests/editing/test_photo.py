@@ -13,7 +13,7 @@ import mien
 from mien.editing import Editor, Rendering
 from mien.editing.figures import gamut_figure, sweep_figure
 from mien.editing.photo import choose
-from mien.errors import ConditionError, FaceError
+from mien.errors import ConditionError, FaceError, ImageError
 from mien.images import read_photo
 from mien.methods import GANmut, StarGAN
 from mien.methods.ganmut import GANmutConfig
@@ -220,3 +220,22 @@ def test_bands_of_rows_give_the_same_photo(editor, photo, face, monkeypatch):
     whole = editor.paste(photo, rendering)
     monkeypatch.setattr("mien.editing.photo._BAND_PIXELS", 1000)
     assert np.abs(editor.paste(photo, rendering).astype(int) - whole).max() <= 1  # resampling rounds differently
+
+
+def test_photos_come_as_files_arrays_and_pil_images_and_what_is_none_is_told() -> None:
+    editor = Editor(small_model())
+    photo = read_photo(PORTRAIT)
+    (face,) = editor.find(photo)
+    for same in (PORTRAIT, photo.pixels, Image.open(PORTRAIT), Image.open(PORTRAIT).convert("RGBA")):
+        assert editor.find(same)[0].detection.box == pytest.approx(face.detection.box, abs=0.01)
+    grey = np.asarray(Image.open(PORTRAIT).convert("L"))
+    assert np.array_equal(editor.find(grey)[0].crop[..., 0], editor.find(Image.fromarray(grey))[0].crop[..., 2])
+    for wrong in (photo.pixels / 255, photo.pixels[None], np.dstack([photo.pixels, photo.pixels[..., :1]])):
+        with pytest.raises(ImageError, match="is no photo"):
+            editor.find(wrong)
+    one, many = editor.render(face, Condition.named("sad")), editor.render(face, [Condition.named("sad")])
+    assert np.array_equal(one[0].edit.delta, many[0].edit.delta) and len(one) == 1
+
+
+def test_the_names_of_the_package_are_those_that_shells_complete() -> None:
+    assert dir(mien) == sorted(mien.__all__) and all(hasattr(mien, name) for name in dir(mien))

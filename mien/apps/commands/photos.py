@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def edit(
     photos: options.Photos,
-    out: options.EditOut,
+    output_name: options.EditOut,
     expression: options.Expression = None,
     intensity: options.Intensity = 0.9,
     angle: options.Angle = None,
@@ -53,8 +54,8 @@ def edit(
         parse_start(origin),
         parse_profiles(profiles),
     )
-    found = list_photos(photos)
-    if one := len(found) == 1 and found[0][0] == Path(photos[0]) and not out.is_dir():
+    found, out, folder = list_photos(photos), Path(output_name), output_name.endswith(("/", os.sep))
+    if one := len(found) == 1 and found[0][0] == Path(photos[0]) and not (folder or out.is_dir()):
         output.check_picture(out, found[0][0])
         plan = [(found[0][0], out)]
     else:
@@ -91,7 +92,10 @@ def _told(outcome: Outcome, condition: Condition, one: bool) -> str:
     skipped = [f"face {face.number} {face.skipped}" for face in outcome.faces if face.skipped]
     faces = f"{edited} of {outcome.found} face{'s' if outcome.found > 1 else ''} -> {condition}"
     left = f" (left as they are: {', '.join(skipped)})" if skipped else ""
-    rest = f"; only the first of {outcome.frames} frames, `mien video` edits all" if outcome.frames > 1 else ""
+    rest = ""
+    if outcome.frames > 1:
+        rest = f"; only the first of {outcome.frames} frames"
+        rest += ", `mien video` edits all" if outcome.photo.suffix.lower() == ".gif" else ""
     return f"{name}{faces}{left}{rest}"
 
 
