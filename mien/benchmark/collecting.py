@@ -30,7 +30,7 @@ from mien.spaces import Condition
 from mien.version import VERSION
 
 #: Part of the name of what is kept: raised when what is collected changes.
-_FORMAT = 5
+_FORMAT = 6
 #: Name under which a part keeps the commit that collected it.
 _COMMIT = "commit"
 #: Edits that are rendered and judged at a time.
@@ -230,7 +230,7 @@ class Collector:
 
     def _key(self, contestant: Contestant) -> dict[str, Any]:
         facts = contestant.facts
-        key = {"kind": facts.kind, "name": facts.name, "sha256": facts.sha256}
+        key = {"kind": facts.kind, "name": facts.name, "sha256": facts.sha256, "fingerprint": facts.fingerprint}
         return key | ({"photos": "named"} if isinstance(contestant, Oracle) else {})  # since which `shown` is kept
 
     def _kept(self, part: str, key: dict[str, Any], collect: Callable[[], Arrays]) -> Arrays:
@@ -244,7 +244,7 @@ class Collector:
             "data": self.prepared.hash,
             "expressions": self.chosen.expressions,
             "protocol": self.protocol.to_json(),
-            "judges": [judge.sha256 for judge in self.judges],
+            "judges": [(judge.sha256, str(judge.config)) for judge in self.judges],  # weights do not tell a stride
             "referee": self._key(self.referee) if self.referee is not None and part == "edits" else None,
         }
         digest = hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()[:16]

@@ -13,8 +13,10 @@ Every contestant gets faces and conditions and gives back faces; what it does in
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,11 +29,12 @@ from mien.benchmark.pool import Pool
 from mien.editing.edits import make_edits
 from mien.editing.model import ExpressionModel
 from mien.errors import ConditionError, ConfigError, MienError
-from mien.expressions import BASIC
+from mien.expressions import VOCABULARY
 from mien.images import fit_images
 from mien.loading import open_model
 from mien.networks import Edit, apply_edit, count_parameters
-from mien.runs import Run
+from mien.runs import Run, file_sha256
+from mien.shipped import DEFAULT
 from mien.spaces import Condition, Space
 
 
@@ -79,7 +82,9 @@ class Contestant(Protocol):
 class ModelContestant:
     """Any model that the editor can use."""
 
-    def __init__(self, model: ExpressionModel, name: str, kind: str = "model", run: Path | None = None) -> None:
+    def __init__(self, model: ExpressionModel, name: str, kind: str = "model", source: Path | None = None) -> None:
+        """Take a model by a name; `source` is the run or file that it was opened from, where it is one."""
+        run = source if source is not None and (source / "config.json").exists() else None
         self._model = model
         self.space = model.space
         training = model.description.get("training", model.description)
@@ -97,6 +102,7 @@ class ModelContestant:
             angles_degrees=_angles(model.space),
             stats=stats,
             samples=samples,
+            fingerprint=_fingerprint(model, source),
         )
 
     def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
@@ -150,7 +156,7 @@ class Identity:
     """Gives back the face that it got: the best of all at keeping, and at nothing else."""
 
     space = None
-    facts = ContestantFacts("identity", "identity", "", BASIC)
+    facts = ContestantFacts("identity", "identity", "", VOCABULARY)
 
     def edit(self, faces: Faces, conditions: Sequence[Condition], start: str) -> np.ndarray:
         """Repeat the faces."""
@@ -215,9 +221,8 @@ def open_contestants(specifications: Sequence[str], device: str = "cpu") -> list
             opened.append(Folder(Path(rest), _unique(title or Path(rest).resolve().name, taken)))
         else:
             model = open_model(text, device)
-            run = Path(text) if (Path(text) / "config.json").exists() else None
             official = "official" if kind.startswith("official-") and colon else "model"
-            opened.append(ModelContestant(model, _unique(title or model.name, taken), official, run))
+            opened.append(ModelContestant(model, _unique(title or model.name, taken), official, Path(text)))
     return opened
 
 
@@ -235,20 +240,33 @@ def split_title(specification: str) -> tuple[str, str]:
 def untrained(source: str, device: str = "cpu", seed: int = 0) -> Any:
     """Return a model with the same networks and space as another, and random weights.
 
-    Raises `ConfigError` where the model is not one of this package's methods.
+    An ONNX file describes its networks; where it does not, those of the model that ships are taken, and that is said.
     """
-    import dataclasses
+    from mien.pretrained import Model, load_model
 
-    from mien.methods import METHODS
-    from mien.pretrained import load_model
-
-    model = load_model(source)
+    model = open_model(source) if Path(source).suffix == ".onnx" else load_model(source)
     torch.manual_seed(seed)
-    method = METHODS[model.description["method"]](model.method.config).eval().requires_grad_(False)
-    if not hasattr(method, "render"):
-        raise ConfigError(f"`{source}` has no generator to leave untrained", hint="give a run or a shipped model")
+    try:
+        method = _new_method(model.description)
+    except MienError as error:
+        print(f"`{source}` has no untrained twin ({error}): that of `{DEFAULT}` takes part", file=sys.stderr)
+        return untrained(DEFAULT, device, seed)
     digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in method.state_dict().values())).hexdigest()
-    return dataclasses.replace(model, method=method, name=f"untrained:{model.name}", sha256=digest).to(device)
+    return Model(method, f"untrained:{model.name}", digest, model.description).to(device)
+
+
+def _new_method(description: Mapping[str, Any]) -> Any:
+    """Return the networks that a model's description tells of, as training begins with them.
+
+    Raises `ConfigError` where it tells of none that this version knows.
+    """
+    from mien.methods import METHODS
+    from mien.methods.base import config_from_mapping
+
+    kind = METHODS.get(str(description.get("method")))
+    if kind is None or "method_config" not in description:
+        raise ConfigError("it does not say what its networks are", hint="export it again")
+    return kind(config_from_mapping(kind.Config, description["method_config"])).eval().requires_grad_(False)
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -258,6 +276,25 @@ def _unique(name: str, taken: set[str]) -> str:
         name, number = f"{base}-{number}", number + 1
     taken.add(name)
     return name
+
+
+def _fingerprint(model: ExpressionModel, source: Path | None) -> str:
+    """Return a hash of all that decides what a model answers.
+
+    `sha256` is of weights alone, of an official checkpoint's generator's. Equal weights edit otherwise where labels have
+    other names, images another size, the method other settings; with another critic's file they score otherwise, and out of
+    an ONNX file not at all.
+    """
+    description = model.description
+    told = {
+        "sha256": model.sha256,
+        "files": description.get("files"),
+        "opened": file_sha256(source) if source is not None and source.is_file() else None,
+        "space": model.space.to_json(),
+        "image": (model.image_size, model.image_channels),
+        "method": (description.get("method"), description.get("method_config")),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _parameters(model: ExpressionModel) -> int | None:

@@ -3,7 +3,7 @@
 `mien bench --write-requests DIR` writes the faces as `faces/NAME.png` and `requests.csv`:
 
     face,expression,intensity,image
-    faces/0001.png,happy,0.9,edited/0001-happy-0.90.png
+    faces/0001.png,happy,0.9,edited/0001-happy-0.9.png
 
 The other program reads each face and writes each picture where `image` says; then `folder:DIR` is a contestant like any
 other. What it left out counts as not answered. Pictures may have any size; they are brought to the faces' own.
@@ -17,6 +17,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,11 +65,10 @@ class Folder:
         file = self._path / ASKED
         if not file.is_file():
             return  # a table that somebody wrote by hand
-        asked = read_json(file) or {}
+        asked = _read_asked(file)
         wanted = {"data_hash": data_hash, "protocol": json.loads(json.dumps(protocol.to_json()))}
         if asked != wanted:
-            theirs = asked.get("protocol") or {}
-            changed = [key for key, value in wanted["protocol"].items() if theirs.get(key) != value]
+            changed = [key for key, value in wanted["protocol"].items() if asked["protocol"].get(key) != value]
             raise DataError(
                 f"{self._path} answers another benchmark: other {', '.join(changed) or 'data'}",
                 hint="repeat the `--data` and `--set` of its `--write-requests`, or ask again in a new folder",
@@ -92,6 +92,20 @@ class Folder:
         return None
 
 
+def _read_asked(file: Path) -> dict[str, Any]:
+    """Return which benchmark pictures were asked for: data and protocol, as requests.json says."""
+    try:
+        asked = read_json(file)
+    except DataError:
+        asked = None
+    if not isinstance(asked, dict) or not isinstance(asked.get("protocol"), dict):
+        raise DataError(
+            f"{file} does not say for which benchmark the pictures are",
+            hint=f"restore it from a copy, or delete it where {TABLE} was written by hand",
+        )
+    return asked
+
+
 def _read(path: Path) -> np.ndarray | None:
     """Return a picture; None where it cannot be read, which counts as missing."""
     try:
@@ -107,26 +121,11 @@ def write_requests(
 
     `parts` are faces with the conditions under which each of them is wanted; what is asked twice is written once.
     """
-    from PIL import Image
-
     if (folder / TABLE).exists():
         raise DataError(f"{folder} already holds a {TABLE}", hint="give a new folder, so that no request is lost")
-    rows: dict[_Request, tuple[str, ...]] = {}
-    for faces, conditions in parts:
-        for key, pixels in zip(faces.keys, to_uint8(torch.from_numpy(faces.images)), strict=True):
-            name = _face_name(key)
-            path = folder / "faces" / f"{name}.png"
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                buffer = io.BytesIO()
-                Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-                write_bytes(path, buffer.getvalue())
-            for condition in conditions:
-                request = _request(key, condition)
-                if request is None:
-                    continue
-                wanted = f"edited/{name}-{request[1]}-{request[2]:.2f}.png"
-                rows[request] = (f"faces/{name}.png", request[1], f"{request[2]:g}", wanted)
+    rows = _rows(parts)
+    for faces, _ in parts:
+        _write_faces(folder / "faces", faces)
     (folder / "edited").mkdir(exist_ok=True)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -136,6 +135,38 @@ def write_requests(
     write_text(folder / ASKED, json.dumps(asked, indent=2) + "\n")
     write_text(folder / TABLE, stream.getvalue())
     return len(rows)
+
+
+def _rows(parts: Sequence[tuple[Faces, Sequence[Condition]]]) -> dict[_Request, tuple[str, ...]]:
+    """Return the rows of the table, each request with a picture of its own."""
+    rows: dict[_Request, tuple[str, ...]] = {}
+    named: dict[str, str] = {}
+    for faces, conditions in parts:
+        for key in faces.keys:
+            name = _face_name(key)
+            if (other := named.setdefault(name, key)) != key:
+                raise DataError(
+                    f"the faces `{other}` and `{key}` would both be called {name}",
+                    hint="choose other faces, for example with `--set seed=1`",
+                )
+            for request in filter(None, (_request(key, condition) for condition in conditions)):
+                _, expression, intensity = request
+                image = f"edited/{name}-{expression}-{intensity:g}.png"
+                rows[request] = (f"faces/{name}.png", expression, f"{intensity:g}", image)
+    assert len({image for *_, image in rows.values()}) == len(rows), "a picture answers one request"
+    return rows
+
+
+def _write_faces(folder: Path, faces: Faces) -> None:
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, pixels in zip(faces.keys, to_uint8(torch.from_numpy(faces.images)), strict=True):
+        path = folder / f"{_face_name(key)}.png"
+        if not path.exists():
+            buffer = io.BytesIO()
+            Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+            write_bytes(path, buffer.getvalue())
 
 
 def _request(key: str, condition: Condition) -> _Request | None:
@@ -165,17 +196,18 @@ def _read_table(path: Path) -> dict[_Request, str]:
         raise DataError(f"{file} is no table: {error}", hint="write it as UTF-8, with commas") from None
     for number, row in enumerate(rows, start=2):
         try:
-            face = Path(row["face"]).stem
-            name = parse_expression(row["expression"])
-            intensity = round(0.0 if name == NEUTRAL else float(row["intensity"]), 4)
-            image = row["image"]
-        except (KeyError, TypeError, ValueError, MienError):
+            cells = [row[column] for column in _COLUMNS]
+            if None in cells:  # the row is short
+                raise ValueError
+            face, image, name = Path(cells[0]).stem, Path(cells[3]), parse_expression(cells[1])
+            intensity = round(0.0 if name == NEUTRAL else float(cells[2]), 4)
+        except (KeyError, ValueError, MienError):
             raise DataError(
                 f"line {number} of {file} is not face, expression, intensity, image", hint=f"see {TABLE} as written"
             ) from None
-        if Path(image).is_absolute() or ".." in Path(image).parts:
+        if image.is_absolute() or ".." in image.parts:
             raise DataError(f"line {number} of {file} names a picture outside the folder", hint="give a path within it")
-        found[(face, name, intensity)] = image
+        found[(face, name, intensity)] = str(image)
     if not found:
         raise DataError(f"{file} asks for nothing", hint="`mien bench --write-requests` writes a table")
     return found

@@ -39,6 +39,9 @@ class ContestantFacts:
     """Lines of the run's stats.jsonl, where the model is a run."""
     samples: Sequence[Path] = ()
     """The run's sample pictures, oldest first."""
+    fingerprint: str = ""
+    """Hash of all that decides what it answers: every file, the space, the images' size and the settings, where `sha256` is
+    of weights alone; empty where `sha256` says all."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ def results_text(outcome: Outcome) -> str:
         of_model = {
             "kind": model.kind if model else None,
             "model_sha256": model.sha256 if model else None,
+            "model_fingerprint": (model.fingerprint or None) if model else None,
             "parameters": model.parameters if model else None,
             "milliseconds": model.milliseconds if model else None,
             "judge_sha256": judge.sha256 if judge else None,

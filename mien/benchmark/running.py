@@ -117,8 +117,8 @@ def _open_judges(sources: Sequence[str], device: str) -> list[Classifier]:
     names = [judge.name for judge in judges]
     if len(set(judge.sha256 for judge in judges)) < len(judges):
         raise ConfigError("the same judge was given twice", hint="give judges that differ, best in architecture too")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"two judges are called {names[0]}", hint="rename one of the files or folders")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"two judges are called {twice}", hint="rename one of the files or folders")
     return judges
 
 

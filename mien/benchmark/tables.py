@@ -7,6 +7,7 @@ measured is a dash with the reason below the table.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -327,7 +328,10 @@ def _sizes(numbers: Numbers, facts: Sequence[ContestantFacts], wanted: Sequence[
 def _referee(numbers: Numbers, facts: Sequence[ContestantFacts], wanted: Sequence[_Wanted]) -> tuple[str, ...]:
     """Say whose critic judged everybody."""
     found = (numbers.get(f.name, want.measure.key, want.judge) for want in wanted for f in facts)
-    names = dict.fromkeys(m.measure.partition("-by-")[2] for m in found if m is not None and "-by-" in m.measure)
+    said = [m.measure.partition("-by-")[2] for m in found if m is not None and "-by-" in m.measure]
+    # `-of-4` says of how many expressions a mean is, unless a model is called so.
+    models = {f.name for f in facts}
+    names = dict.fromkeys(name if name in models else re.sub(r"-of-\d+$", "", name) for name in said)
     return tuple(f"The referee is the critic of {name}, trained against the edits of that model." for name in names)
 
 

@@ -167,7 +167,7 @@ def outcome(folder: Path | None = None, pictures: bool = True) -> Outcome:
         Image.fromarray(np.concatenate(list(row), axis=1)).save(samples[-1])
     contestants = (
         ContestantFacts("ganmut-128", "model", "a1" * 32, EXPRESSIONS, 8_421_138, 61.2, "mtcnn", "FER2013", angles(),
-                        steps, samples),
+                        steps, samples, "f1" * 32),
         ContestantFacts("stargan_48 (4 expressions)", "official", "b2" * 32, EXPRESSIONS, 8_430_000, 83.0, "mtcnn"),
         ContestantFacts("identity", "identity", "", EXPRESSIONS),
     )  # fmt: skip

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper
+from portable_models import ganmut_onnx
 from untrained import write_run
 
 from mien.benchmark.contestants import Faces, Identity, can_express, open_contestants, split_title, untrained
+from mien.benchmark.protocol import Protocol
+from mien.benchmark.requests import walk_conditions
 from mien.errors import MienError
+from mien.expressions import VOCABULARY
 from mien.loading import open_model
 from mien.networks import Edit, apply_edit
+from mien.portable import seal
+from mien.shipped import DEFAULT
 from mien.spaces import Condition
 
 
@@ -94,6 +103,40 @@ def test_untrained_networks_differ_and_stay_the_same(run: Path) -> None:
     assert not np.allclose(first.render(image, code)[0], trained.render(image, code)[0])
 
 
+def test_the_untrained_twin_of_an_onnx_file_is_that_of_the_run_that_it_was_written_from(
+    run: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(ganmut_onnx())  # of such a run
+
+    model, twin = open_contestants([str(file), f"untrained:{file}"])
+
+    assert twin.facts.name == "untrained" and twin.facts.sha256 == untrained(str(run)).sha256 != model.facts.sha256
+    shown, asked = faces(32, 1), [Condition.named("happy")]
+    (of_run,) = open_contestants([f"untrained:{run}"])
+    assert np.array_equal(twin.edit(shown, asked, "direct"), of_run.edit(shown, asked, "direct"))
+
+
+@pytest.mark.parametrize(
+    ("without", "added"),
+    [("method", {}), ("method_config", {}), ("", {"method": "of-tomorrow"}), ("", {"method_config": {"knob": 3}})],
+)
+def test_an_onnx_file_that_does_not_describe_its_networks_gets_another_twin_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], without: str, added: dict[str, object]
+) -> None:
+    model = onnx.load_model_from_string(ganmut_onnx())
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    description = {key: value for key, value in json.loads(facts["mien.description"]).items() if key != without} | added
+    helper.set_model_props(model, facts | {"mien.description": json.dumps(description)})
+    (tmp_path / "model.onnx").write_bytes(seal(model))
+
+    twin = untrained(str(tmp_path / "model.onnx"))
+
+    said = capsys.readouterr()
+    assert twin.sha256 == untrained(DEFAULT).sha256 and not said.out
+    assert "model.onnx" in said.err and DEFAULT in said.err and said.err.count("\n") == 1
+
+
 def test_names_are_unique(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / side / "model").path for side in "ab"]
 
@@ -116,7 +159,13 @@ def test_what_a_model_cannot_express_is_known_before_it_is_asked(run: Path) -> N
 
     assert can_express(contestant, Condition.polar(0.3, 1.0))
     assert not can_express(contestant, Condition.named("contempt"))
-    assert not can_express(Identity(), Condition.named("contempt"))
+
+
+def test_the_identity_can_be_asked_for_every_expression() -> None:
+    assert all(can_express(Identity(), Condition.named(name)) for name in VOCABULARY)
+    assert can_express(Identity(), Condition.blend({"contempt": 1, "happy": 1}))
+    walked, _ = walk_conditions(Identity(), VOCABULARY, Protocol(gamut_radii=(1.0,)))
+    assert {name for condition in walked for name, _ in condition.shares} == set(VOCABULARY) - {"neutral"}
 
 
 @pytest.mark.parametrize("text", ["nobody", "untrained:nobody", "folder:nowhere", "official-ganmut:missing.ckpt"])

@@ -55,6 +55,50 @@ def test_everything_that_a_benchmark_needs_is_asked_once(asked: Path) -> None:
     assert {row["intensity"] for row in rows if row["expression"] == "neutral"} == {"0"}
 
 
+@pytest.mark.parametrize(
+    ("protocol", "count"),
+    [
+        (Protocol(faces=4, sweep_faces=1, intensity=0.904), 4 * 7 + 6 * 10),  # 0.9 is a step of the rise
+        (Protocol(faces=4, sweep_faces=1, sweep_steps=300), 4 * 7 + 6 * 300 - 6),  # 270/300 is the edits' 0.9
+    ],
+)
+def test_each_request_has_a_picture_of_its_own(
+    make_prepared: Callable[..., PreparedSet], tmp_path: Path, protocol: Protocol, count: int
+) -> None:
+    prepared = make_prepared(samples(6), SIZE)
+    assert write_requests(tmp_path / "theirs", requested(prepared, protocol), prepared.hash, protocol) == count
+    rows = rows_of(tmp_path / "theirs")
+    assert len({row["image"] for row in rows}) == len(rows) == count
+    # The name tells what the table tells, to the last digit.
+    assert all(row["image"].endswith(f"-{row['expression']}-{row['intensity']}.png") for row in rows)
+
+
+def test_two_faces_of_one_name_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.benchmark.folder._face_name", lambda key: "one")
+    two = Faces(("first", "second"), np.zeros((2, 1, SIZE, SIZE), np.float32))
+    with pytest.raises(DataError, match="`first` and `second` would both be called one") as caught:
+        write_requests(tmp_path / "theirs", [(two, [Condition.named("happy")])], "", PROTOCOL)
+    assert caught.value.hint and not (tmp_path / "theirs").exists()
+
+
+def test_pictures_under_the_names_of_earlier_versions_are_found(asked: Path) -> None:
+    rows = rows_of(asked)
+    for row in rows:  # as they were: two decimals
+        row["image"] = f"edited/{Path(row['face']).stem}-{row['expression']}-{float(row['intensity']):.2f}.png"
+    with (asked / "requests.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    answer(asked, rows)
+
+    keys = tuple(f"validation-{person}-neutral" for person in range(6))
+    shown = Faces(keys, np.zeros((6, 1, SIZE, SIZE), np.float32))
+    given = Folder(asked, "theirs").edit(shown, [Condition.named("happy", 0.9)], "direct")[:, 0]
+    assert np.isfinite(given).all((1, 2, 3)).sum() == 4
+
+
 @pytest.mark.parametrize("size", [SIZE, 2 * SIZE])
 def test_answers_are_found_by_face_and_request(asked: Path, size: int) -> None:
     answer(asked, rows_of(asked), size)
@@ -79,6 +123,15 @@ def test_answers_to_another_benchmark_are_refused(asked: Path, make_prepared: Ca
         folder.require(own, Protocol(faces=5, sweep_faces=1, sweep_steps=5, seed=1))
     with pytest.raises(DataError, match="other data"):
         folder.require("0" * 64, PROTOCOL)
+
+
+@pytest.mark.parametrize("text", ["[1]", "[]", "3", "{", "{}", '{"protocol": [1]}', '{"protocol": null}'])
+def test_a_note_of_the_benchmark_that_says_nothing_is_refused(asked: Path, text: str) -> None:
+    answer(asked, rows_of(asked)[:1])
+    (asked / "requests.json").write_text(text)
+    with pytest.raises(DataError, match="does not say for which benchmark") as caught:
+        Folder(asked, "theirs").require("0" * 64, PROTOCOL)
+    assert "requests.csv" in caught.value.hint
 
 
 def test_a_picture_that_cannot_be_read_counts_as_missing(asked: Path) -> None:
@@ -125,6 +178,9 @@ def test_requests_are_not_overwritten(asked: Path, make_prepared: Callable[..., 
         ("face,expression,intensity,image\nfaces/a.png,joyous,1,edited/a.png\n", "line 2"),
         ("face,expression,intensity,image\nfaces/a.png,happy,much,edited/a.png\n", "line 2"),
         ("face,expression\nfaces/a.png,happy\n", "line 2"),
+        ("face,expression,intensity,image\nfaces/a.png,happy,1\n", "line 2"),
+        ("face,expression,intensity,image\nfaces/a.png,neutral\n", "line 2"),
+        ("face,expression,intensity,image\nfaces/a.png\n", "line 2"),
         ("face,expression,intensity,image\nfaces/a.png,happy,1,../a.png\n", "outside the folder"),
         ("face,expression,intensity,image\nfaces/a.png,happy,1,edited/a.png\n", "none of the pictures"),
     ],

@@ -255,13 +255,24 @@ def test_numbers_do_not_depend_on_who_else_takes_part(world: PreparedSet, tmp_pa
     assert [x.measurement for x in alone] == [x.measurement for x in among if x.contestant in ("real", "painter")]
 
 
-def test_an_interrupted_part_leaves_nothing_behind(world: PreparedSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("calls", "whole"),
+    [
+        (0, {"photos"}),
+        (1, {"photos"}),  # the second call edits the mirrored faces, for the same part
+        (2, {"photos", "edits"}),
+        (3, {"photos", "edits", "sweep"}),
+    ],
+)
+def test_an_interrupted_part_leaves_nothing_behind(
+    world: PreparedSet, tmp_path: Path, calls: int, whole: set[str]
+) -> None:
     class Stops(Painter):
         def edit(self, *arguments: Any) -> np.ndarray:
-            if self.calls == 1:
+            if self.calls == calls:
                 raise KeyboardInterrupt
             return super().edit(*arguments)
 
     with pytest.raises(KeyboardInterrupt):
         measure(world, tmp_path, [Stops()])
-    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} <= {"photos", "edits"}
+    assert {path.name.split("-")[0] for path in tmp_path.iterdir()} == whole

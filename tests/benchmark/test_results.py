@@ -29,13 +29,14 @@ def test_lines_come_back_as_they_were(found: Outcome, tmp_path: Path) -> None:
 def test_every_number_carries_its_circumstances(found: Outcome, tmp_path: Path) -> None:
     rows = [json.loads(row) for row in write_results(found, tmp_path / "r.jsonl").read_text().splitlines()]
     row = next(r for r in rows if r["contestant"] == "ganmut-128" and r["judge"] == "vgg16")
+    assert row["model_fingerprint"] == "f1" * 32
     assert row["model_sha256"] == "a1" * 32 and row["judge_sha256"] == "1d" * 32 and row["parameters"] == 8_421_138
     assert row["seed"] == 0 and row["protocol"]["faces"] == 500 and row["data_hash"] == "c3" * 32
     assert row["device"] == "cpu" and row["commit"] == "5d19902" and row["machine"]["threads"] == "2"
     undefined = [r for r in rows if r["value"] is None]
     assert undefined and all(r["undefined"] for r in undefined)
     photos = next(r for r in rows if r["contestant"] == "real")
-    assert photos["model_sha256"] is None and photos["judge_sha256"] == "0d" * 32
+    assert photos["model_sha256"] is photos["model_fingerprint"] is None and photos["judge_sha256"] == "0d" * 32
 
 
 def test_appending_keeps_what_is_there(found: Outcome, tmp_path: Path) -> None:

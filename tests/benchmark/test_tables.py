@@ -140,6 +140,26 @@ def test_critics_rank_nobody_for_below_one_half_they_are_sure_of_the_opposite() 
     assert any("critic of first" in remark for remark in table.remarks)
 
 
+def test_the_referee_is_named_as_it_is_called_whatever_the_number_of_expressions() -> None:
+    def said(names: tuple[str, ...], measure: str) -> list[str]:
+        found = made({name: number(measure, 0.6, 0.0, 9, "lower") for name in names})
+        table = next(table for table in all_tables(found) if table.name == "discriminator")
+        return [remark.partition(",")[0] for remark in table.remarks if "critic" in remark]
+
+    # Four of the benchmark's expressions: the mean is of another protocol, the referee the same.
+    assert said(MODELS, "discriminator-auc-by-first-of-4") == ["The referee is the critic of first"]
+    both = made({
+        "first": number("discriminator-auc-by-first-of-4", 0.6, 0.0, 9, "lower"),
+        "second": number("discriminator-auc-by-first", 0.6, 0.0, 9, "lower"),
+    })  # fmt: skip
+    table = next(table for table in all_tables(both) if table.name == "discriminator")
+    assert sum("critic of" in remark for remark in table.remarks) == 1
+    # A model may be called so.
+    called = ("part-2-of-4", "second")
+    for measure in ("discriminator-auc-by-part-2-of-4", "discriminator-auc-by-part-2-of-4-of-6"):
+        assert said(called, measure) == ["The referee is the critic of part-2-of-4"]
+
+
 def test_compounds_say_where_they_are(found: Outcome) -> None:
     table = next(table for table in all_tables(found) if table.name == "compounds-1")
     assert [row.name for row in table.rows] == ["fearfully surprised (43 faces)", "sadly angry (34 faces)"]
