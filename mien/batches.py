@@ -73,11 +73,6 @@ def resample(images: Tensor, changes: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Rotate, shift, enlarge and mirror (N, C, H, W) images, each its own way, bilinearly, in one call."""
-    return resample(images, to_device(draw_changes(len(images), augmentation, generator), images.device))
-
-
 class _Order:
     """Which images make up batch number `step`, as places among the split's; small, so that workers get a copy."""
 

@@ -151,9 +151,15 @@ def _training(description: Mapping[str, Any]) -> str:
     if counts := {name: count for name, count in data.get("counts", {}).items() if count}:
         lines.append("Images: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
     parts = description.get("parts") or ([training] if "steps" in training else [])
+    # Of a chain of parts, the whole is told.
+    origin = training.get("init") if len(parts) < 2 else None
+    if origin:
+        lines.append(f"Started from: {_origin(origin)}")
     if parts:
         steps, images, seconds = (sum(part.get(key, 0) for part in parts) for key in ("steps", "images", "seconds"))
-        lines.append(f"Length: {steps:,} steps, {images:,} images, {seconds / 60:.0f} minutes")
+        lines.append(
+            f"Length{' since then' if origin else ''}: {steps:,} steps, {images:,} images, {seconds / 60:.0f} minutes"
+        )
     for machine in training.get("machine", ()):
         if words := _machine(machine):
             lines.append(f"Machine: {words}")
@@ -162,6 +168,15 @@ def _training(description: Mapping[str, Any]) -> str:
         lines.append(f"Preset: `{preset}`; every setting stands in `config.json`")
     code = "\n\n```\n" + "\n".join(commands) + "\n```" if commands else ""
     return _section("Training", lines) + code
+
+
+def _origin(init: Mapping[str, Any]) -> str:
+    """Say which weights a training started from, and what they had learned from."""
+    step = f" at step {init['step']:,}" if "step" in init else ""
+    words = [f"`{init.get('model') or init.get('preset')}`{step}"]
+    words += [f"weights `{init['sha256'][:12]}`"] if "sha256" in init else []
+    words += [f"of prepared set `{init['data_hash'][:12]}`"] if "data_hash" in init else []
+    return ", ".join(words)
 
 
 def _machine(machine: Mapping[str, str]) -> str:

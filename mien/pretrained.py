@@ -24,13 +24,13 @@ from mien.errors import WeightsError
 from mien.methods import METHODS, Method
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
-from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text, write_together
 from mien.shipped import DEFAULT, FOLDER_CONFIG, FOLDER_WEIGHTS, WEIGHTS, shipped
 from mien.spaces import Space
 from mien.starting import StartingPoint
 from mien.training import trained_method
 
-__all__ = ["DEFAULT", "FORMAT", "WEIGHTS", "Model", "export", "exported_files", "load_model", "shipped"]
+__all__ = ["DEFAULT", "FORMAT", "WEIGHTS", "Model", "export", "exported_files", "load_model", "shipped", "write_model"]
 
 FORMAT = 1
 
@@ -203,6 +203,7 @@ def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
             "preset": settings["preset"],
             "train_config": settings["train_config"],
             "data": settings["data"],
+            "init": settings.get("init"),
             "machine": run.machine(),
             "steps": step,
             "images": step * settings["train_config"]["batch_size"],
@@ -215,12 +216,32 @@ def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
     return out
 
 
+def write_model(source: str | Path, out: Path) -> Path:
+    """Write a model to a .safetensors file and the JSON beside it: a run is exported, of other models both are copied.
+
+    Raises `WeightsError` for what `load_model` refuses: what is broken is not given on.
+    """
+    path = _find(source)
+    if path.is_dir():
+        return export(Run.read(path), out)
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"{out} does not end in .safetensors", hint="name the file NAME.safetensors")
+    load_model(source)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_together({out.with_suffix(".json"): _beside(path).read_bytes(), out: path.read_bytes()})
+    return out
+
+
 def starting_point(source: str | Path) -> StartingPoint:
     """Return the networks of a run folder, a shipped model or a .safetensors file, for a new run to start from."""
     model = load_model(source)
+    training = model.description.get("training", model.description)  # of a run, its configuration says it
+    data = training.get("data") if isinstance(training, Mapping) else None
     facts = {"model": model.name, "sha256": model.sha256}
+    if isinstance(data, Mapping) and "hash" in data:
+        facts["data_hash"] = data["hash"]
     if "step" in model.description:  # a run
-        facts = {key: model.description[key] for key in ("preset", "method_config", "train_config", "step")}
+        facts |= {key: model.description[key] for key in ("preset", "method_config", "train_config", "step")}
     both_sides = getattr(model.method.config, "both_sides", False)
     return StartingPoint(str(source), facts, model.method.state_dict(), both_sides)
 

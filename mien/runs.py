@@ -6,25 +6,33 @@
       stats.jsonl                     one line every `log_every` steps
       samples/step-0001000.png        fixed validation faces, edited
       checkpoints/step-0001000.*      .safetensors (all tensors) and .json (step, sha256)
+      training.lock                   locked while a process trains here; what a killed one leaves keeps nobody out
 
 Nothing is pickled. A checkpoint is written under another name and renamed, its JSON after it: what has a JSON is whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mien.errors import RunError
+from mien.errors import DataError, RunError
+from mien.prepared.lock import FolderLock
+
+#: Names in a run folder.
+_CONFIG, _LOCK = "config.json", "training.lock"
 
 
 def file_sha256(path: Path) -> str:
@@ -34,17 +42,31 @@ def file_sha256(path: Path) -> str:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
+    """Return a name for what is not whole yet, each time another one: two may write the same file at once."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write under another name and rename; what cannot be written whole (a full disk) leaves nothing behind."""
-    temporary = _temporary(path)
+    write_together({path: content})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together as `write_bytes` does: none of them appears before all of them are written."""
+    temporaries = {path: _temporary(path) for path in files}
+    appeared: list[Path] = []
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+        for path, content in files.items():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            temporaries[path].write_bytes(content)
+        for path, temporary in temporaries.items():
+            is_new = not path.exists()
+            os.replace(temporary, path)
+            appeared += [path] if is_new else []
+    except BaseException:
+        for path in (*temporaries.values(), *appeared):
+            path.unlink(missing_ok=True)
         raise
 
 
@@ -96,30 +118,16 @@ class Run:
         `defaults` has dataclasses by section: a setting that an older version did not know counts as its default.
         """
         wanted = json.loads(json.dumps(configuration))
-        file = path / "config.json"
-        if file.exists():
-            found = Run.read(path).configuration
-            if isinstance(
-                found.get("data"), dict
-            ):  # its hash decides; what older versions did not note follows from it
-                found["data"] = wanted.get("data", {}) | found["data"]
-            for section, settings in (defaults or {}).items():
-                if isinstance(found.get(section), dict):
-                    found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]
-            different = [key for key in wanted if found.get(key) != wanted[key]]
-            if different:
-                details = "; ".join(_difference(key, found.get(key), wanted[key]) for key in different[:3])
+        _refuse_what_is_no_run(path)
+        if (path / _CONFIG).exists():
+            if different := Run.read(path).differences(wanted, defaults):
                 raise RunError(
-                    f"{path} was written by another configuration ({details})",
+                    f"{path} was written by another configuration ({'; '.join(different[:3])})",
                     hint="choose another --out, or repeat the first command's settings to resume it",
                 )
-        elif path.exists() and not (
-            path.is_dir() and {entry.name for entry in path.iterdir()} <= {_temporary(file).name}
-        ):
-            raise RunError(f"{path} exists and is no run folder", hint="choose an empty or new folder for --out")
         else:
             path.mkdir(parents=True, exist_ok=True)
-            write_text(file, json.dumps(wanted, indent=2) + "\n")
+            write_text(path / _CONFIG, json.dumps(wanted, indent=2) + "\n")
         for folder in ("samples", "checkpoints"):  # after the configuration: a kill between the two leaves a run folder
             (path / folder).mkdir(exist_ok=True)
         return Run(path, wanted)
@@ -127,7 +135,7 @@ class Run:
     @staticmethod
     def read(path: Path) -> Run:
         """Open a run folder that exists."""
-        file = path / "config.json"
+        file = path / _CONFIG
         if not file.exists():
             raise RunError(f"{path} is no run folder", hint="a run folder holds config.json; `mien train` makes one")
         try:
@@ -137,6 +145,19 @@ class Run:
         if not isinstance(configuration, dict):
             raise RunError(f"{file} is broken: it holds no table of settings", hint="restore it from a copy")
         return Run(path, configuration)
+
+    def differences(self, configuration: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> list[str]:
+        """Say in what another configuration differs, key by key; without any, its command resumes this run.
+
+        `defaults` as in `open`.
+        """
+        found, wanted = dict(self.configuration), json.loads(json.dumps(configuration))
+        if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
+            found["data"] = wanted.get("data", {}) | found["data"]
+        for section, settings in (defaults or {}).items():
+            if isinstance(found.get(section), dict):
+                found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]
+        return [_difference(key, found.get(key), wanted[key]) for key in wanted if found.get(key) != wanted[key]]
 
     def note_machine(self, facts: Mapping[str, str]) -> None:
         """Keep what the run was trained on; it may be resumed elsewhere, so this is no part of the configuration."""
@@ -189,7 +210,7 @@ class Run:
         write_tensors(path, tensors)
         record = {"step": step, "sha256": file_sha256(path)}
         write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
-        for old in sorted(path.parent.glob("step-*.json"))[:-keep]:
+        for old in checkpoint_records(self.path)[:-keep]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
         return path
@@ -197,12 +218,12 @@ class Run:
     @property
     def step(self) -> int:
         """Step of the newest checkpoint; 0 where there is none yet."""
-        records = sorted((self.path / "checkpoints").glob("step-*.json"))
-        return int(records[-1].stem.removeprefix("step-")) if records else 0
+        records = checkpoint_records(self.path)
+        return _step_of(records[-1]) if records else 0
 
     def latest_checkpoint(self) -> tuple[int, dict[str, Tensor]] | None:
         """Read the newest checkpoint; raises `RunError` where its hash does not match."""
-        records = sorted((self.path / "checkpoints").glob("step-*.json"))
+        records = checkpoint_records(self.path)
         if not records:
             return None
         path = records[-1].with_suffix(".safetensors")
@@ -217,6 +238,46 @@ class Run:
                 hint=f"delete {records[-1]} to go on from the checkpoint before it",
             )
         return step, read_tensors(path)
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep a run folder, which may be a new one, to this process inside the block, without what a killed one left there.
+
+    Raises `RunError` where another process trains into it, or it is no run folder.
+    """
+    _refuse_what_is_no_run(path)
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FolderLock(path / _LOCK)
+    except DataError:
+        raise RunError(
+            f"another process is training into {path}", hint="wait until it is done, or choose another --out"
+        ) from None
+    with lock:
+        for unfinished in (*path.glob(".*.tmp"), *path.glob("checkpoints/.*.tmp")):
+            unfinished.unlink(missing_ok=True)
+        yield
+
+
+def _refuse_what_is_no_run(path: Path) -> None:
+    """Raise `RunError` for a file, and for a folder of other things than a run that was killed at its very start left."""
+    if (path / _CONFIG).exists() or not path.exists():
+        return
+    begun = (_LOCK, f".{_CONFIG}.")
+    if not path.is_dir() or not all(entry.name.startswith(begun) for entry in path.iterdir()):
+        raise RunError(f"{path} exists and is no run folder", hint="choose an empty or new folder for --out")
+
+
+def checkpoint_records(path: Path) -> list[Path]:
+    """Return the JSON files of a run folder's checkpoints, the newest last."""
+    records = (path / "checkpoints").glob("step-*.json")
+    return sorted((record for record in records if record.stem.removeprefix("step-").isdecimal()), key=_step_of)
+
+
+def _step_of(record: Path) -> int:
+    """Return the step of a checkpoint, which its name fills up to seven digits: as text, later ones would come first."""
+    return int(record.stem.removeprefix("step-"))
 
 
 def _difference(key: str, found: Any, wanted: Any) -> str:

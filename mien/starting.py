@@ -20,17 +20,11 @@ class StartingPoint:
     name: str
     """Where they come from, for messages."""
     facts: dict[str, Any]
-    """The same for the run's configuration."""
+    """The same for the run's configuration: name, hash of the weights and, where they are known, of the data."""
     state: dict[str, Tensor]
     """The method's tensors."""
     both_sides: bool = False
     """Whether its edits are the same on both sides of a face, which no tensor tells."""
-
-    def noted(self, out: Path) -> dict[str, Any]:
-        """Say what the run in `out` starts from; one that was started says it itself: its origin may have gone on."""
-        if (out / "config.json").exists() and (noted := Run.read(out).configuration.get("init")):
-            return noted
-        return self.facts
 
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same."""
@@ -41,3 +35,38 @@ class StartingPoint:
                 f"{self.name} holds other networks than this configuration",
                 hint="give the sizes and expressions that it has",
             ) from None
+
+
+def noted_start(init: StartingPoint | None, out: Path) -> dict[str, Any] | None:
+    """Return what the configuration of the run in `out` says that it starts from; None for random networks.
+
+    A run with a checkpoint goes on from that: it needs no `init`, and its origin may have gone on. One without begins
+    anew, and must do so from where it did before. Raises `RunError` where it would begin elsewhere.
+    """
+    facts = None if init is None else init.facts
+    if not (out / "config.json").exists():
+        return facts
+    run = Run.read(out)
+    note = run.configuration.get("init")
+    goes_on = run.step > 0 and (note is not None or init is None)
+    if not goes_on and not _same(note, facts):
+        raise RunError(
+            f"{out} was written by another configuration (it starts from {_in_words(note)}, now {_in_words(facts)})",
+            hint="choose another --out, or repeat the first command's --init to resume it",
+        )
+    return note
+
+
+def _same(note: Any, facts: dict[str, Any] | None) -> bool:
+    """Compare what a run noted with what it would note now; older versions noted less."""
+    if facts is None or not isinstance(note, dict):
+        return note == facts
+    return all(facts.get(key) == value for key, value in note.items())
+
+
+def _in_words(facts: Any) -> str:
+    if not isinstance(facts, dict):
+        return "random networks"
+    step = f" at step {facts['step']}" if "step" in facts else ""
+    digest = f" ({facts['sha256'][:12]})" if "sha256" in facts else ""
+    return f"`{facts.get('model', facts.get('preset'))}`{step}{digest}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mien.errors import RunError
 from mien.methods import Method
 from mien.methods.base import Batch, check_choices, require
 from mien.processes import average_gradients
@@ -55,6 +57,26 @@ class TrainConfig:
         require(0 <= self.decay_share <= 1, "decay_share", self.decay_share, "from 0 to 1")
         require(0 <= self.balance <= 10, "balance", self.balance, "from 0 to 10")
         require(abs(self.seed) < 2**63, "seed", self.seed, "a whole number of 63 bits")
+
+
+#: What torch says where memory is short, besides by errors of a kind of their own.
+_NO_MEMORY = re.compile(r"can't allocate memory|DefaultCPUAllocator|out of memory", re.IGNORECASE)
+
+
+class TooLittleMemoryError(RunError):
+    """A training that needs more memory than there is; of several processes it may be one alone that meets it."""
+
+
+@contextlib.contextmanager
+def enough_memory(hint: str) -> Iterator[None]:
+    """Raise `TooLittleMemoryError` with a hint where memory, the processor's or a GPU's, is too little for the block."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError, of a GPU, is a RuntimeError
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not known and not _NO_MEMORY.search(str(error)):
+            raise
+        raise TooLittleMemoryError("the training needs more memory than there is", hint=hint) from error
 
 
 class Average:

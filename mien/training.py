@@ -6,6 +6,7 @@ Before each step all random generators are seeded from (seed, step); with that a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -27,10 +28,10 @@ from mien.methods.base import Part, config_from_mapping, require
 from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
-from mien.runs import Run, describe_machine
+from mien.runs import Run, describe_machine, held
 from mien.spaces import Condition
-from mien.starting import StartingPoint
-from mien.stepping import TrainConfig, Trainer, take_step, under
+from mien.starting import StartingPoint, noted_start
+from mien.stepping import TrainConfig, Trainer, enough_memory, take_step, under
 
 FORMAT = 1
 #: What a run's configuration says besides its format.
@@ -63,6 +64,7 @@ def sample_grid(method: Method, faces: Tensor, intensity: float = 0.9) -> np.nda
     return np.concatenate(list(pixels), axis=0)
 
 
+@enough_memory("lower batch_size, or set accumulate=2 or more, in a new --out: a batch is then taken in so many parts")
 def train(
     preset: str,
     method_name: str,
@@ -85,7 +87,8 @@ def train(
     `workers` processes read ahead where the set is larger than what is kept in memory. None of the three changes what
     is learned, beyond the order in which numbers are added up.
 
-    Raises `RunError` where the folder belongs to another configuration, or when the losses are no longer finite.
+    Raises `RunError` where the folder belongs to another configuration, another process trains into it, the losses are no
+    longer finite, or memory is too little.
     """
     deadline = time.monotonic() + 60 * minutes
     prepared = PreparedSet.open(data)
@@ -97,23 +100,48 @@ def train(
         "train_config": dataclasses.asdict(config),
         "data": prepared.origin,
     }
-    if init is not None:
-        configuration["init"] = init.noted(out)
     fabric = make_fabric(config.precision, devices)
     torch.manual_seed(config.seed)
     method = METHODS[method_name](method_config)
     if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
         init.fill(method)
-    least = method.smallest_batch
+    batches = _batches(prepared, method, config, fabric, workers)
+    faces = _sample_faces(prepared, method_config.expressions, batches)
+    # Only now: what settings, data or a missing package can make fail was tried; a run that cannot start leaves no folder.
+    leading = leads(devices)
+    with held(out) if leading else contextlib.nullcontext():
+        if leading:
+            configuration["init"] = noted_start(init, out)
+            run = Run.open(out, configuration, {"method_config": type(method_config)(), "train_config": TrainConfig()})
+            run.note_machine(describe_machine())
+        fabric.launch()
+        wait_for_all(fabric)  # the others read what the leader has written, or found
+        run = Run.read(out)
+        checkpoint = run.latest_checkpoint()
+        trainer = Trainer(method, config, fabric.device)
+        start = 0
+        if checkpoint is not None:
+            start, tensors = checkpoint
+            trainer.load_state(tensors)
+        if leading:
+            run.forget_stats_after(start)
+        _loop(trainer, config, run, batches, faces, fabric, start, report, deadline)
+        part_ways(fabric)
+    return run
+
+
+def _batches(prepared: PreparedSet, method: Method, config: TrainConfig, fabric: Any, workers: int) -> Batches:
+    """Return the batches of a run, after checking that their size fits method and devices."""
+    settings, least = method.config, method.smallest_batch
     require(config.batch_size >= least, "batch_size", config.batch_size, f"{least} or more with this method's settings")
     parts = config.accumulate * fabric.world_size
     divides = config.batch_size % parts == 0
     require(divides, "batch_size", config.batch_size, f"a multiple of {parts}: accumulated parts x devices")
     batches = Batches(
         prepared,
-        method_config.expressions,
-        image_size=method_config.image_size,
-        image_channels=method_config.image_channels,
+        settings.expressions,
+        image_size=settings.image_size,
+        image_channels=settings.image_channels,
         seed=config.seed,
         device=fabric.device,
         batch_size=config.batch_size,
@@ -122,26 +150,7 @@ def train(
         workers=workers,
     )
     batches.require_every_expression()
-    faces = _sample_faces(prepared, method_config.expressions, batches)
-    # Only now: what settings, data or a missing package can make fail was tried; a run that cannot start leaves no folder.
-    leading = leads(devices)
-    if leading:
-        run = Run.open(out, configuration, {"method_config": type(method_config)(), "train_config": TrainConfig()})
-        run.note_machine(describe_machine())
-    fabric.launch()
-    wait_for_all(fabric)  # the others read what the leader has written, or found
-    run = Run.read(out)
-    checkpoint = run.latest_checkpoint()
-    trainer = Trainer(method, config, fabric.device)
-    start = 0
-    if checkpoint is not None:
-        start, tensors = checkpoint
-        trainer.load_state(tensors)
-    if leading:
-        run.forget_stats_after(start)
-    _loop(trainer, config, run, batches, faces, fabric, start, report, deadline)
-    part_ways(fabric)
-    return run
+    return batches
 
 
 def _loop(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mien.batches import Augmentation, Batches, augment
+from mien.batches import Augmentation, Batches, draw_changes, resample
 from mien.datasets import Sample
 from mien.errors import DataError
 from mien.expressions import BASIC, VOCABULARY
@@ -206,6 +206,11 @@ def test_resizing_keeps_a_ramp_a_ramp(make_prepared: Callable[..., PreparedSet],
 
 
 # --- augmentation ------------------------------------------------------------------------------------------------
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Change images each its own way, as `Batches.draw` does."""
+    return resample(images, draw_changes(len(images), augmentation, generator))
 
 
 def random_images(count: int = 6, size: int = 16) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
 from mien.pretrained import export, starting_point
 from mien.runs import Run, file_sha256
-from mien.training import TrainConfig, train, trained_method
+from mien.training import Progress, TrainConfig, train, trained_method
 
 
 def fine_tune(
@@ -78,7 +79,118 @@ def test_a_file_of_weights_is_a_starting_point_too(
     tuned = fine_tune(tmp_path / "tuned", file, prepared, slow, tiny_loop)
     before, after = (trained_method(run)[0].state_dict() for run in (first, tuned))
     assert all(torch.allclose(before[name], after[name], atol=2e-3) for name in before)  # half precision
-    assert tuned.configuration["init"] == {"model": "first", "sha256": file_sha256(file)}
+    assert tuned.configuration["init"] == {"model": "first", "sha256": file_sha256(file), "data_hash": prepared.hash}
+
+
+def test_a_run_says_which_weights_it_started_from_and_what_they_had_learned_from(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=2)
+    assert first.configuration["init"] is None
+    weights = file_sha256(first.path / "checkpoints" / "step-0000002.safetensors")
+    tuned = fine_tune(tmp_path / "tuned", first.path, prepared, tiny_ganmut, tiny_loop)
+    origin = tuned.configuration["init"]
+    assert (origin["model"], origin["sha256"], origin["data_hash"]) == ("first", weights, prepared.hash)
+    assert (origin["preset"], origin["step"], origin["train_config"]["steps"]) == ("test", 2, 2)
+    exported = json.loads(export(tuned, tmp_path / "tuned.safetensors").with_suffix(".json").read_text())
+    assert exported["training"]["init"] == origin
+    alone = json.loads(export(first, tmp_path / "first.safetensors").with_suffix(".json").read_text())
+    assert alone["training"]["init"] is None
+
+
+# --- what was killed ---------------------------------------------------------------------------------------------
+
+
+def stop_at(step: int) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.step >= step:
+            raise KeyboardInterrupt
+
+    return report
+
+
+Starter = Callable[..., Run]
+
+
+@pytest.fixture
+def tune(prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig) -> Starter:
+    """Return a function that fine-tunes for nine steps, with a line of losses after 4 and a checkpoint after 5."""
+
+    def tune(out: Path, init: Path | None, until: int | None = None) -> Run:
+        loop, stop = dataclasses.replace(tiny_loop, steps=9), (lambda _: None) if until is None else stop_at(until)
+        origin = None if init is None else starting_point(init)
+        return train("test", "ganmut", tiny_ganmut, loop, prepared.path, out, stop, origin)
+
+    return tune
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_only_from_where_it_did(
+    start: Starter, tune: Starter, tmp_path: Path
+) -> None:
+    first, other = start(tmp_path / "first", steps=6), start(tmp_path / "other", steps=6, seed=8)
+    expected = tune(tmp_path / "unbroken", first.path).latest_checkpoint()
+    assert expected is not None
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "tuned", first.path, until=4)
+    assert Run.read(tmp_path / "tuned").step == 0
+    before = (tmp_path / "tuned" / "config.json").read_bytes()
+    for init, named in ((None, "random networks"), (other.path, "`other` at step 6")):
+        with pytest.raises(RunError, match=f"it starts from `first` at step 6 .*, now {named}") as error:
+            tune(tmp_path / "tuned", init)
+        assert "repeat the first command's --init" in error.value.hint
+    assert (tmp_path / "tuned" / "config.json").read_bytes() == before
+    resumed = tune(tmp_path / "tuned", first.path).latest_checkpoint()
+    assert resumed is not None
+    assert [name for name, tensor in expected[1].items() if not torch.equal(tensor, resumed[1][name])] == []
+
+
+def test_a_run_killed_before_its_first_checkpoint_does_not_start_from_what_its_origin_became(
+    start: Starter, tune: Starter, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=6)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "tuned", first.path, until=4)
+    first.save_checkpoint(7, first.latest_checkpoint()[1])  # type: ignore[index]
+    with pytest.raises(RunError, match=r"it starts from `first` at step 6 .*, now `first` at step 7"):
+        tune(tmp_path / "tuned", first.path)
+
+
+def test_a_run_of_random_networks_that_was_killed_early_is_not_fine_tuned(
+    start: Starter, tune: Starter, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=6)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "fresh", None, until=4)
+    with pytest.raises(RunError, match="it starts from random networks, now `first` at step 6"):
+        tune(tmp_path / "fresh", first.path)
+    assert tune(tmp_path / "fresh", None).step == 9
+
+
+def test_a_run_with_a_checkpoint_resumes_without_its_origin(start: Starter, tune: Starter, tmp_path: Path) -> None:
+    first = start(tmp_path / "first", steps=6)
+    expected = trained_method(tune(tmp_path / "unbroken", first.path))[0].state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "tuned", first.path, until=8)
+    noted = Run.read(tmp_path / "tuned").configuration["init"]
+    again = tune(tmp_path / "tuned", None)
+    assert again.step == 9 and again.configuration["init"] == noted
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+
+
+def test_a_run_of_an_older_version_that_noted_less_of_its_origin_starts_again(
+    start: Starter, tune: Starter, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=6)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "tuned", first.path, until=4)
+    config = tmp_path / "tuned" / "config.json"
+    said = json.loads(config.read_text())
+    for name in ("model", "sha256", "data_hash"):
+        del said["init"][name]
+    config.write_text(json.dumps(said))
+    with pytest.raises(RunError, match="it starts from `test` at step 6, now random networks"):
+        tune(tmp_path / "tuned", None)
+    assert tune(tmp_path / "tuned", first.path).step == 9
 
 
 @pytest.mark.parametrize(("keeps", "told"), [("both_sides=yes", False), ("both_sides=no", True)])

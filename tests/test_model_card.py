@@ -12,7 +12,8 @@ from huggingface_hub import ModelCard
 from untrained import write_run
 
 from mien.model_card import model_card
-from mien.pretrained import export
+from mien.pretrained import export, starting_point
+from mien.runs import Run, file_sha256
 from mien.shipped import DEFAULT, WEIGHTS
 
 #: What a template leaves behind.
@@ -87,6 +88,29 @@ def test_the_training_is_told_as_it_was(shipped: dict[str, Any]) -> None:
     assert "disgust 310" in text and "contempt" not in text
     assert all(command in text for command in shipped["commands"])
     assert "generator 436,039, critic 1,105,240" in text
+
+
+def test_a_fine_tuned_models_card_says_what_came_before(tmp_path: Path) -> None:
+    """Its own steps are not the whole training."""
+    first = write_run(tmp_path / "first")
+    second = write_run(tmp_path / "second")
+    config = tmp_path / "second" / "config.json"
+    origin = starting_point(first.path).facts
+    config.write_text(json.dumps(second.configuration | {"init": origin}))
+    described = json.loads(export(Run.read(second.path), tmp_path / "b.safetensors").with_suffix(".json").read_text())
+    text = model_card(described, "tiny")
+    weights = file_sha256(first.path / "checkpoints" / "step-0000001.safetensors")
+    assert f"- Started from: `first` at step 1, weights `{weights[:12]}`, of prepared set `{'0' * 12}`\n" in text
+    assert "- Length since then: 1 steps, 16 images" in text and "- Length: " not in text
+    assert not PLACEHOLDERS.search(text)
+    alone = json.loads(export(first, tmp_path / "a.safetensors").with_suffix(".json").read_text())
+    assert "Started from" not in model_card(alone, "tiny") and "- Length: 1 steps" in model_card(alone, "tiny")
+
+
+def test_of_a_chain_of_parts_the_whole_length_is_told(shipped: dict[str, Any]) -> None:
+    """`scripts/release.py` writes all of them, from the first on."""
+    last = {**shipped, "training": shipped["training"] | {"init": {"model": "part11", "sha256": "0" * 64}}}
+    assert model_card(last, "ada/tiny") == model_card(shipped, "ada/tiny")
 
 
 def test_the_example_loads_what_the_card_lies_beside(shipped: dict[str, Any]) -> None:

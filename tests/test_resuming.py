@@ -143,6 +143,44 @@ def test_a_kill_at_any_write_is_survived(
     assert stopped == 7  # configuration, machine, stats, and twice a checkpoint with its record
 
 
+def test_a_second_training_is_kept_out_of_the_folder_of_the_first(start: Callable[..., Run], tmp_path: Path) -> None:
+    unbroken, refusals = start(tmp_path / "unbroken"), []
+
+    def try_again(progress: Progress) -> None:
+        if progress.step == 8:
+            with pytest.raises(RunError, match="another process is training into") as error:
+                start(tmp_path / "run", lambda progress: pytest.fail("a step"))
+            refusals.append(error.value.hint)
+
+    assert_same(start(tmp_path / "run", try_again), unbroken)
+    assert refusals == ["wait until it is done, or choose another --out"]
+    assert not (tmp_path / "run" / "training.lock").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_a_stopped_process_keeps_others_out_and_a_killed_one_does_not(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    unbroken, out = start(tmp_path / "unbroken"), tmp_path / "run"
+    settings = [json.dumps(dataclasses.asdict(config)) for config in (tiny_ganmut, tiny_loop)]
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, *settings, str(prepared.path), str(out)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "4\n"
+    child.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(RunError, match="another process is training into"):
+            start(out)
+    finally:
+        child.kill()
+        child.stdout.close()
+    assert child.wait() == -signal.SIGKILL and (out / "training.lock").exists()
+    assert_same(start(out), unbroken)
+    assert not (out / "training.lock").exists()
+
+
 def test_the_same_call_on_a_finished_run_changes_nothing(start: Callable[..., Run], tmp_path: Path) -> None:
     run = start(tmp_path / "run", steps=3)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}

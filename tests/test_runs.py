@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from mien.errors import RunError
-from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.runs import Run, file_sha256, held, read_tensors, write_tensors, write_text, write_together
 
 CONFIGURATION: dict[str, Any] = {
     "method": "ganmut", "method_config": {"noise": 0.075, "betas": (0.5, 0.999)}, "data": {"hash": "abc"},
@@ -66,7 +67,8 @@ def test_a_folder_or_file_of_something_else_is_left_alone(tmp_path: Path) -> Non
 
 def test_what_a_kill_while_the_folder_was_made_leaves_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".config.json.tmp").write_text('{"meth')
+    for left in (".config.json.tmp", ".config.json.0123abcd.tmp", "training.lock"):
+        (tmp_path / "run" / left).write_text('{"meth')
     assert Run.open(tmp_path / "run", CONFIGURATION).configuration["method"] == "ganmut"
     (tmp_path / "run" / "samples").rmdir()  # killed just after the configuration
     Run.open(tmp_path / "run", CONFIGURATION)
@@ -110,6 +112,18 @@ def test_checkpoints_come_back_as_they_were_and_the_newest_two_stay(run: Run) ->
     assert latest[1]["adam.step"].item() == 100.0
     names = sorted(path.name for path in (run.path / "checkpoints").iterdir())
     assert names == [f"step-{step:07d}.{kind}" for step in (10, 100) for kind in ("json", "safetensors")]
+
+
+def test_the_newest_checkpoint_is_that_of_the_most_steps_however_many_digits_they_have(run: Run) -> None:
+    """Names have seven digits, to which the eighth comes: as text, ten million lies before nine."""
+    for step in (9_999_999, 10_000_000, 10_000_001, 100_000_000):
+        path = run.save_checkpoint(step, {"a": torch.tensor([float(step)])})
+        assert path.is_file() and run.step == step
+        latest = run.latest_checkpoint()
+        assert latest is not None
+        assert (latest[0], latest[1]["a"].item()) == (step, step)
+    names = {path.name for path in (run.path / "checkpoints").iterdir()}
+    assert names == {f"step-{step}.{kind}" for step in (10_000_001, 100_000_000) for kind in ("json", "safetensors")}
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "record", "no hash"])
@@ -172,6 +186,82 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)})
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.json", "x.safetensors"]
+
+
+@pytest.mark.parametrize("wrong", ["x.json", "x.safetensors"])
+def test_files_that_belong_together_are_written_together_or_not_at_all(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / wrong).mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_together({tmp_path / "x.json": b"json", tmp_path / "x.safetensors": b"tensors"})
+    assert [entry.name for entry in tmp_path.iterdir()] == [wrong]
+
+
+def test_of_files_that_belong_together_none_stays_where_one_cannot_be_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, names = os.replace, []
+
+    def fails(source: Path, target: Path) -> None:
+        names.append(target.name)
+        if target.suffix == ".safetensors":
+            raise OSError("no space left")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", fails)
+    with pytest.raises(OSError):
+        write_together({tmp_path / "x.json": b"json", tmp_path / "x.safetensors": b"tensors"})
+    assert names == ["x.json", "x.safetensors"] and list(tmp_path.iterdir()) == []
+
+
+def test_two_that_write_one_file_at_once_do_not_write_into_each_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second writes all of it while the first is about to rename; each then gives the file its own content."""
+    replace = os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        monkeypatch.setattr("os.replace", replace)
+        write_text(tmp_path / "x.json", "second")
+        assert (tmp_path / "x.json").read_text() == "second"
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", interrupted)
+    write_text(tmp_path / "x.json", "first")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("x.json", "first")]
+
+
+# --- one process at a time ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_held_keeps_others_out_until_it_is_given_back(run: Run) -> None:
+    before = {entry.name for entry in run.path.iterdir()}
+    with held(run.path):
+        with pytest.raises(RunError, match="another process is training into") as error, held(run.path):
+            pytest.fail("two at once")
+        assert "wait until it is done" in error.value.hint
+    assert {entry.name for entry in run.path.iterdir()} == before
+    with held(run.path):
+        pass
+
+
+def test_what_a_killed_process_left_is_cleared_away_and_its_lock_keeps_nobody_out(run: Run) -> None:
+    run.save_checkpoint(1, {"a": torch.ones(1)})
+    kept = {path.name for path in run.path.rglob("*")}
+    (run.path / "training.lock").touch()
+    (run.path / ".stats.jsonl.0123abcd.tmp").write_text("{")
+    (run.path / "checkpoints" / ".step-0000002.safetensors.0123abcd.tmp").write_bytes(b"half")
+    (run.path / "checkpoints" / ".step-0000002.safetensors.tmp").write_bytes(b"of an older version")
+    with held(run.path):
+        assert {path.name for path in run.path.rglob("*")} == kept | {"training.lock"}
+    assert {path.name for path in run.path.rglob("*")} == kept
+
+
+def test_a_folder_of_something_else_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / ".me.tmp").write_bytes(b"x")
+    with pytest.raises(RunError, match="is no run folder"), held(tmp_path / "photos"):
+        pytest.fail("held")
+    assert [entry.name for entry in (tmp_path / "photos").iterdir()] == [".me.tmp"]
 
 
 def test_a_file_that_is_no_safetensors_is_an_error_for_people(tmp_path: Path) -> None:

@@ -151,6 +151,38 @@ def test_a_state_that_is_no_number_is_not_saved_even_where_the_losses_still_are(
     assert latest[0] == 5
 
 
+TOO_MUCH = 1 << 60
+
+
+def of_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1 GiB")
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [of_a_gpu, lambda: torch.empty(TOO_MUCH), lambda: np.empty(TOO_MUCH, np.uint8)],
+    ids=["gpu", "torch", "numpy"],
+)
+def test_too_little_memory_is_an_error_for_people(
+    start: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allocate: Callable[[], Any]
+) -> None:
+    monkeypatch.setattr("mien.training.take_step", lambda *_: allocate())
+    with pytest.raises(RunError, match="needs more memory than there is") as error:
+        start(tmp_path / "run")
+    assert "lower batch_size, or set accumulate=2" in error.value.hint
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert {"batch_size", "accumulate"} <= names
+    assert not (tmp_path / "run" / "training.lock").exists()
+
+
+def test_other_errors_of_torch_are_not_taken_for_it(
+    start: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.training.take_step", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        start(tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -26,8 +26,8 @@ from mien.errors import ConfigError, RunError
 from mien.methods.base import Batch
 from mien.prepared import PreparedSet
 from mien.processes import make_fabric
-from mien.runs import Run, describe_machine
-from mien.stepping import load_moments, moments
+from mien.runs import Run, describe_machine, held
+from mien.stepping import enough_memory, load_moments, moments
 
 FORMAT = 1
 
@@ -55,6 +55,7 @@ class JudgeProgress:
     """Cross-entropy, averaged since the last report."""
 
 
+@enough_memory("lower batch_size, or width or image_size of the network, in a new --out")
 def train_classifier(
     preset: str,
     config: ClassifierConfig,
@@ -68,7 +69,8 @@ def train_classifier(
 
     `init` is a file from which the body starts: torchvision's weights (.pth or .safetensors), or an exported judge.
 
-    Raises `RunError` where the folder belongs to another configuration, or when the loss is no longer finite.
+    Raises `RunError` where the folder belongs to another configuration, another process trains into it, the loss is no
+    longer finite, or memory is too little.
     """
     if recipe.unfreeze_after and init is None:
         raise ConfigError(
@@ -101,9 +103,10 @@ def train_classifier(
     )
     batches.require_every_expression()
     # Only now: what settings, data or weights can make fail was tried; a run that cannot start leaves no folder.
-    run = Run.open(out, configuration)
-    run.note_machine(describe_machine())
-    _Training(network, recipe, batches, run, fabric).go(report)
+    with held(out):
+        run = Run.open(out, configuration, {"classifier": ClassifierConfig(), "recipe": Recipe()})
+        run.note_machine(describe_machine())
+        _Training(network, recipe, batches, run, fabric).go(report)
     return run
 
 

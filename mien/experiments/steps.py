@@ -6,6 +6,7 @@ hashes say so. What another setting made is not done; its command then says what
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from mien.benchmark.protocol import Protocol
 from mien.classifiers import settings as judges
 from mien.errors import MienError
 from mien.methods.base import config_from_mapping
+from mien.official.specification import KINDS, parse_specification
 from mien.presets import configure, find_preset
-from mien.runs import Run
-from mien.shipped import WEIGHTS, shipped_judges
+from mien.runs import Run, checkpoint_records, file_sha256
+from mien.shipped import WEIGHTS, shipped, shipped_judges
 from mien.stepping import TrainConfig
 
 
@@ -169,10 +171,12 @@ class Train:
     def finished(self) -> bool:
         """See `Step`."""
         run = _read_run(self.out)
-        if run is None or run.configuration.get("preset") != self.preset or not _learns_from(run, self.data):
+        if run is None or not _learns_from(run, self.data):
             return False
-        steps = self.configuration()[1].steps
-        return run.configuration["train_config"]["steps"] == steps and run.step >= steps
+        method, loop = self.configuration()
+        sections = {"method_config": method, "train_config": loop}
+        defaults = {"method_config": type(method)(), "train_config": TrainConfig()}
+        return _made_with(run, self.preset, sections, defaults, init=None) and run.step >= loop.steps
 
 
 @dataclass(frozen=True)
@@ -210,9 +214,13 @@ class TrainJudge:
     def finished(self) -> bool:
         """See `Step`; the run's report is written last."""
         run = _read_run(self.out)
-        if run is None or run.configuration.get("preset") != self.preset or not _learns_from(run, self.data):
+        if run is None or not _learns_from(run, self.data):
             return False
-        same = run.configuration["recipe"]["epochs"] == self.configuration()[1].epochs
+        network, recipe = self.configuration()
+        sections = {"classifier": network, "recipe": recipe}
+        defaults = {"classifier": judges.ClassifierConfig(), "recipe": judges.Recipe()}
+        init = None if self.init is None else {"file": self.init.name, "sha256": _sha256(self.init)}
+        same = _made_with(run, self.preset, sections, defaults, init)
         return same and run.step > 0 and (self.out / "report.json").is_file()
 
 
@@ -257,15 +265,14 @@ class Bench:
         try:
             lines = [json.loads(line) for line in (self.out / "results.jsonl").read_text("utf-8").splitlines() if line]
             measured = {line["contestant"]: line["model_sha256"] for line in lines}
-            found_judges = {line["judge_sha256"] for line in lines} - {None}
+            measured_by = {line["judge_sha256"] for line in lines} - {None}
             same_data = {line["data_hash"] for line in lines} == {(read_manifest(self.data) or {}).get("hash")}
             protocol = lines[0]["protocol"] if lines else {}
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        runs = {title: _weights_of(source) for title, source in self.models}
-        same_models = all(title in measured and sha256 in (None, measured[title]) for title, sha256 in runs.items())
-        wanted = {_weights_of(judge) for judge in self.judges}
-        same_judges = len(found_judges) == len(self.judges) and wanted - {None} <= found_judges
+        models = {title: _weights_of(source) for title, source in self.models}
+        same_models = None not in models.values() and models.items() <= measured.items()
+        same_judges = {_weights_of(judge) for judge in self.judges} == measured_by
         same_protocol = protocol == json.loads(json.dumps(self.protocol().to_json()))
         return same_data and same_models and same_judges and same_protocol
 
@@ -301,14 +308,41 @@ def _learns_from(run: Run, data: Path) -> bool:
     return run.configuration.get("data", {}).get("hash") == (read_manifest(data) or {}).get("hash")
 
 
+def _made_with(
+    run: Run, preset: str, sections: Mapping[str, Any], defaults: Mapping[str, Any], init: dict[str, Any] | None
+) -> bool:
+    """Say whether a run was made with these settings, all of them, by the rule by which its command would resume it."""
+    settings = {name: dataclasses.asdict(section) for name, section in sections.items()}
+    return not run.differences({"preset": preset, **settings, "init": init}, defaults)
+
+
+def _sha256(path: Path) -> str | None:
+    """Return the hash of a file; None where there is none."""
+    return file_sha256(path) if path.is_file() else None
+
+
 def _weights_of(source: str) -> str | None:
-    """Return the hash of a run's newest checkpoint, of a file's weights, or of a judge that ships; None without any."""
-    path = WEIGHTS / f"{source}.safetensors" if source in shipped_judges() else Path(source)
+    """Return the hash of the weights that a run, a file or what ships has now, as results tell it; None without any."""
+    if source.partition(":")[0] in KINDS:
+        return _official_weights_of(source)
+    ships = source in (*shipped(), *shipped_judges())
+    path = WEIGHTS / f"{source}.safetensors" if ships else Path(source)
     if path.is_dir():
-        found = sorted((path / "checkpoints").glob("step-*.json"))
+        found = checkpoint_records(path)
     else:
         found = [path.with_suffix(".json")] if path.suffix == ".safetensors" and path.is_file() else []
     try:
         return json.loads(found[-1].read_text(encoding="utf-8"))["sha256"] if found else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _official_weights_of(source: str) -> str | None:
+    """Return the hash of an official generator's checkpoint; one that was converted tells it of what it was before."""
+    try:
+        path = parse_specification(source).generator
+        if path.suffix != ".safetensors":
+            return _sha256(path)
+        return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["files"]["generator"]["sha256"]
+    except (MienError, OSError, ValueError, KeyError, TypeError):
         return None

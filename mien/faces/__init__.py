@@ -1,4 +1,4 @@
-"""Faces in photos: find them with five landmarks, align them to one crop, paste an edit of the crop back.
+"""Faces in photos: find them with five landmarks, align them to one crop.
 
 detection.py   what a detector is: photo -> boxes, confidences, landmarks
 mtcnn.py       the detector that ships (cascade.py: its numbers; mtcnn_onnx.py: without torch)
@@ -15,7 +15,6 @@ from mien.faces.align import (
     Alignment,
     crop_face,
     estimate_alignment,
-    paste_face,
 )
 from mien.faces.aligner import FaceAligner
 from mien.faces.detection import Detection, Detector
@@ -31,5 +30,4 @@ __all__ = [
     "crop_face",
     "estimate_alignment",
     "load_detector",
-    "paste_face",
 ]

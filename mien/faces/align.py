@@ -1,4 +1,4 @@
-"""Bring faces into one canonical crop, and bring an edit of the crop back into the photo.
+"""Bring faces into one canonical crop, and points of the crop back into the photo.
 
 Both are one similarity transform (rotation, one scale, shift), estimated from five landmarks. Photo coordinates are
 continuous pixels as in `mien.faces.detection`; the crop is the unit square, x to the right and y down, so that one
@@ -22,9 +22,6 @@ from mien.errors import FaceError
 #: crop has more than FER2013's images lies in the rim where edits fade out.
 FACE_TEMPLATE = np.array([[0.335, 0.394], [0.665, 0.394], [0.5, 0.581], [0.361, 0.743], [0.639, 0.743]])
 FACE_TEMPLATE.setflags(write=False)
-
-#: Share of the crop's side over which an edit fades out towards the border.
-FEATHER = 0.12
 
 #: Correlation with the template below which five points are no face: a bad fit would mean a crop of any size. FER2013's
 #: faces, in profile and with wide open mouths, all stay above 0.88.
@@ -153,51 +150,3 @@ def extend(photo: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
     rows = np.arange(y0, y1).clip(0, height - 1)
     columns = np.arange(x0, x1).clip(0, width - 1)
     return photo[rows[:, None], columns]
-
-
-def paste_face(
-    photo: np.ndarray, alignment: Alignment, original: np.ndarray, edited: np.ndarray, feather: float = FEATHER
-) -> np.ndarray:
-    """Return a copy of the photo, uint8 (height, width, 3), with the edit of the crop in it.
-
-    `original` and `edited` are crops (size, size, 3) of the same alignment, uint8 or float in 0..255. What is added is
-    their difference, enlarged to the photo's pixels, so that skin and hair keep the photo's own detail; a window fades
-    it out over `feather` of the crop's side. No difference returns the photo exactly, and so does every pixel outside.
-    """
-    height, width = photo.shape[:2]
-    corners = alignment.corners()
-    x0, y0 = (int(v) for v in np.floor(corners.min(axis=0)).clip(0, [width, height]))
-    x1, y1 = (int(v) for v in np.ceil(corners.max(axis=0)).clip(0, [width, height]))
-    result = photo.copy()
-    if x1 <= x0 or y1 <= y0:
-        return result
-    difference = np.asarray(edited, np.float32) - np.asarray(original, np.float32)
-    if not difference.any():
-        return result
-    to_crop = alignment.matrix.copy()
-    to_crop[:, 2] += to_crop[:, :2] @ [x0, y0]
-    added = _resample(*_shrunk(difference, to_crop), (x1 - x0, y1 - y0))
-    added *= _window(to_crop, added.shape[:2], feather)[..., None]
-    region = result[y0:y1, x0:x1]
-    region[...] = np.rint(region + added).clip(0, 255)
-    return result
-
-
-def _shrunk(difference: np.ndarray, to_crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the edit, averaged down where the photo's face is smaller than the crop, and the map into its pixels."""
-    side = len(difference)
-    fine = min(side, max(1, round(1 / math.hypot(*to_crop[:, 0]))))
-    if fine < side:
-        difference = _averaged(difference, fine)
-    return difference, to_crop * fine
-
-
-def _window(to_crop: np.ndarray, shape: tuple[int, int], feather: float) -> np.ndarray:
-    """Return the weight of the edit at each pixel of a rectangle (height, width): 1 inside, 0 from the border on."""
-    columns, rows = np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5
-    weight = np.ones(shape, np.float32)
-    for axis in range(2):
-        position = to_crop[axis, 0] * columns[None] + to_crop[axis, 1] * rows[:, None] + to_crop[axis, 2]
-        ramp = (np.minimum(position, 1 - position) / feather).clip(0, 1)
-        weight *= (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
-    return weight

@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import typer
 from portable_models import ganmut_onnx
 
 from mien import exporting
+from mien.apps.commands import models
+from mien.errors import RunError
 from mien.images import read_image
+from mien.prepared import PreparedSet
+from mien.pretrained import load_model
+from mien.shipped import DEFAULT, WEIGHTS
+from mien.stepping import TooLittleMemoryError
 
 
 def test_a_model_is_exported_pushed_pulled_and_edits(mien: Callable[..., Any], model: Path, photo: Path) -> None:
@@ -39,6 +47,71 @@ def test_the_kind_of_export_follows_the_name_of_the_file(
     assert asked == [(str(run), tmp_path / "a.onnx", exporting.OPSET), (str(run), tmp_path / "b.onnx", 22)]
     assert mien("export", run, "--to", "safetensors", "-o", tmp_path / "c.safetensors").code == 0
     assert (tmp_path / "c.json").is_file()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_model_that_ships_and_a_file_are_copied_with_their_description(
+    mien: Callable[..., Any], model: Path, tmp_path: Path, named: bool
+) -> None:
+    source = DEFAULT if named else model
+    weights = WEIGHTS / f"{DEFAULT}.safetensors" if named else model
+    said = mien("export", source, "-o", tmp_path / "new" / "mine.safetensors")
+    assert (said.code, said.out) == (0, f"{tmp_path / 'new' / 'mine.safetensors'}\n"), said.err
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["mine.json", "mine.safetensors"]
+    for suffix in (".safetensors", ".json"):
+        copy = (tmp_path / "new" / "mine").with_suffix(suffix)
+        assert copy.read_bytes() == weights.with_suffix(suffix).read_bytes()
+    assert load_model(tmp_path / "new" / "mine.safetensors").sha256 == load_model(source).sha256
+
+
+def test_the_folder_of_a_model_is_copied_too(mien: Callable[..., Any], model: Path, tmp_path: Path) -> None:
+    assert mien("push", model, tmp_path / "published").code == 0
+    assert mien("export", tmp_path / "published", "-o", tmp_path / "mine.safetensors").code == 0
+    assert load_model(tmp_path / "mine.safetensors").sha256 == load_model(model).sha256
+
+
+def test_a_model_is_copied_whole_or_not_at_all(refused: Callable[..., None], model: Path, tmp_path: Path) -> None:
+    refused("export", DEFAULT, "--to", "safetensors", "-o", tmp_path / "x.pt", error="does not end in .safetensors")
+    refused("export", tmp_path / "none", "-o", tmp_path / "x.safetensors", error="no model", hint="run folder")
+    refused("export", tmp_path, "-o", tmp_path / "x.safetensors", error="is no run folder")
+    for file in (model, model.with_suffix(".json")):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for taken in ("x.json", "x.safetensors"):
+        (tmp_path / taken).mkdir()
+        refused("export", model, "-o", tmp_path / "x.safetensors", error=f"cannot read or write `{tmp_path / taken}`")
+        (tmp_path / taken).rmdir()
+    altered = tmp_path / model.name
+    altered.write_bytes(altered.read_bytes()[:-1] + b"\1")
+    refused("export", altered, "-o", tmp_path / "x.safetensors", error="does not match its hash")
+
+
+@pytest.mark.parametrize("judge", [False, True])
+def test_too_little_memory_is_said_in_two_lines(
+    mien: Callable[..., Any], prepared: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: bool
+) -> None:
+    monkeypatch.setattr("mien.batches.resample", lambda *_: torch.empty(1 << 60))
+    small = ("width=4", "image_size=32") if judge else ("image_size=16", "critic_layers=2")
+    sets = [word for setting in (*small, "batch_size=8") for word in ("--set", setting)]
+    command = ("train-judge", "resnet18-small") if judge else ("train", "smoke")
+    said = mien(*command, "--data", prepared.path, "--out", tmp_path / "run", *sets)
+    assert said.code == 2 and said.out == ""
+    error, hint = [line for line in said.err.splitlines() if line.startswith(("error:", "hint:"))]
+    assert error == "error: the training needs more memory than there is"
+    assert hint.startswith("hint: lower batch_size") and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "talks"), [(TooLittleMemoryError("too little", "less"), True), (RunError("x"), False)]
+)
+def test_of_several_processes_one_that_does_not_lead_talks_of_its_memory_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: RunError, talks: bool
+) -> None:
+    """What else goes wrong goes wrong in all of them, and the one that leads says it."""
+    monkeypatch.setattr("mien.processes.leads", lambda devices: False)
+    with pytest.raises(typer.Exit) as stopped, models._training_report(2, 10):
+        raise error
+    assert stopped.value.exit_code == 2
+    assert capsys.readouterr().err == ("error: too little\nhint: less\n" if talks else "")
 
 
 def test_what_cannot_be_exported_is_refused(refused: Callable[..., None], model: Path, tmp_path: Path) -> None:

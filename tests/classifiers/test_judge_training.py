@@ -91,6 +91,31 @@ def test_a_finished_run_is_left_alone(prepared: PreparedSet, tmp_path: Path) -> 
     assert {path: path.stat().st_mtime_ns for path in (run.path / "checkpoints").iterdir()} == before
 
 
+def test_a_run_resumes_though_it_is_older_than_a_setting(prepared: PreparedSet, tmp_path: Path) -> None:
+    run = train_classifier("t", TINY, SHORT, prepared.path, tmp_path / "run")
+    file = run.path / "config.json"
+    config = json.loads(file.read_text())
+    del config["classifier"]["pooled"], config["recipe"]["unfreeze_after"], config["recipe"]["balance"]
+    file.write_text(json.dumps(config))
+    train_classifier("t", TINY, SHORT, prepared.path, run.path, report=lambda progress: pytest.fail("a step"))
+    with pytest.raises(RunError, match=r"balance: 0\.5 there, 1\.0 now"):  # it had the default then
+        train_classifier("t", TINY, dataclasses.replace(SHORT, balance=1.0), prepared.path, run.path)
+
+
+def test_a_second_training_is_kept_out(prepared: PreparedSet, tmp_path: Path) -> None:
+    refused: list[int] = []
+
+    def try_again(progress: JudgeProgress) -> None:
+        if progress.step == 8:
+            with pytest.raises(RunError, match="another process is training into"):
+                train_classifier("t", TINY, SHORT, prepared.path, tmp_path / "run")
+            refused.append(progress.step)
+
+    run = train_classifier("t", TINY, SHORT, prepared.path, tmp_path / "run", report=try_again)
+    assert refused == [8] and [line["step"] for line in stats(run)] == [4, 5, 8, 10, 12, 15, 16]
+    assert not (run.path / "training.lock").exists()
+
+
 def test_dropout_and_augmentation_follow_from_the_seed(prepared: PreparedSet, tmp_path: Path) -> None:
     recipe = dataclasses.replace(SHORT, epochs=1, log_every=1)
     same = [stats(train_classifier("t", TINY, recipe, prepared.path, tmp_path / name)) for name in "ab"]
@@ -255,6 +280,15 @@ def test_another_recipe_and_another_start_do_not_resume(prepared: PreparedSet, t
         train_classifier("t", TINY, SHORT, prepared.path, run)
     with pytest.raises(RunError, match="epochs: 2 there, 3 now"):
         train_classifier("t", TINY, dataclasses.replace(SHORT, epochs=3), prepared.path, run, tmp_path / "start.pth")
+
+
+def test_too_little_memory_is_an_error_for_people(
+    prepared: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.classifiers.training.change_light", lambda images: torch.empty(1 << 60))
+    with pytest.raises(RunError, match="needs more memory than there is") as error:
+        train_classifier("t", TINY, SHORT, prepared.path, tmp_path / "run")
+    assert "lower batch_size" in error.value.hint
 
 
 def test_a_diverged_training_stops_before_it_writes_a_checkpoint(prepared: PreparedSet, tmp_path: Path) -> None:

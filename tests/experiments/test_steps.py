@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from mien.benchmark.protocol import Protocol
 from mien.combining import combine
 from mien.datasets import READERS, thinned
+from mien.errors import RunError
 from mien.experiments.steps import Bench, Combine, Prepare, Source, Train, TrainJudge
 from mien.prepared import PreparedSet, prepare
 from mien.presets import configure, find_preset
 from mien.runs import Run
-from mien.shipped import WEIGHTS, shipped_judges
+from mien.shipped import DEFAULT, WEIGHTS, shipped_judges
 
 DRAWN = {"count": 14, "size": 16}
 
@@ -79,18 +81,69 @@ def test_a_training_is_done_at_its_last_step(tmp_path: Path) -> None:
     assert not dataclasses.replace(step, data=other.path).finished()
 
 
+def test_a_training_with_any_other_setting_is_not_done(tmp_path: Path) -> None:
+    data = prepare_drawn(tmp_path / "set")
+    step = Train("Drawn", "smoke", data.path, tmp_path / "run", ("steps=20", "lambda_cls=0.7"))
+    write_run(step.out, data, {"steps": "20", "lambda_cls": "0.7"}, 20)
+    assert step.finished()
+    assert dataclasses.replace(step, settings=("lambda_cls=0.70", "steps=20")).finished()  # the same, typed otherwise
+    for change in ("lambda_cls=0.8", "learning_rate=1e-5", "seed=1", "batch_size=8", "num_free_codes=3"):
+        assert not dataclasses.replace(step, settings=(*step.settings, change)).finished(), change
+    assert not dataclasses.replace(step, settings=("steps=20",)).finished()
+    config = step.out / "config.json"
+    said = json.loads(config.read_text())
+    del said["method_config"]["cutout"], said["train_config"]["accumulate"]  # as before there were these settings
+    config.write_text(json.dumps(said))
+    assert step.finished()
+    assert not dataclasses.replace(step, settings=(*step.settings, "cutout=0.4")).finished()
+    config.write_text(json.dumps(said | {"init": {"model": "another", "sha256": "0" * 64}}))
+    assert not step.finished()  # it was fine-tuned, which no step of a study asks for
+
+
+def test_a_step_with_other_settings_is_one_that_its_command_refuses(tmp_path: Path) -> None:
+    """What counts as done and what resumes follow from one rule."""
+    data = prepare_drawn(tmp_path / "set")
+    step = Train("Drawn", "smoke", data.path, tmp_path / "run", ("steps=20",))
+    write_run(step.out, data, {"steps": "20"}, 20)
+    with pytest.raises(RunError, match="seed: 0 there, 1 now"):
+        write_run(step.out, data, {"steps": "20", "seed": "1"}, 20)
+
+
+def write_judge(step: TrainJudge, data: PreparedSet, init: dict[str, str] | None = None) -> None:
+    network, recipe = step.configuration()
+    sections = {"classifier": dataclasses.asdict(network), "recipe": dataclasses.asdict(recipe)}
+    Run.open(step.out, {"preset": step.preset, **sections, "data": data.origin, "init": init}).save_checkpoint(4, {})
+
+
 def test_a_judge_is_done_when_it_was_measured(tmp_path: Path) -> None:
     data = prepare_drawn(tmp_path / "set")
     step = TrainJudge("resnet18-small", data.path, tmp_path / "judge", ("epochs=2",))
-    _, recipe = step.configuration()
-    run = Run.open(
-        step.out, {"preset": "resnet18-small", "recipe": dataclasses.asdict(recipe), "data": data.origin}
-    )  # fmt: skip
-    run.save_checkpoint(4, {})
+    assert not step.finished()
+    write_judge(step, data)
     assert not step.finished()
     (step.out / "report.json").write_text("{}")
     assert step.finished()
-    assert not dataclasses.replace(step, settings=("epochs=3",)).finished()
+    for change in ("epochs=3", "seed=1", "learning_rate=1e-4", "batch_size=8", "dropout=0.1", "width=16"):
+        assert not dataclasses.replace(step, settings=("epochs=2", change)).finished(), change
+    config = step.out / "config.json"
+    said = json.loads(config.read_text())
+    del said["classifier"]["hidden"], said["recipe"]["unfreeze_after"]  # as before there were these settings
+    config.write_text(json.dumps(said))
+    assert step.finished()
+
+
+def test_a_judge_is_done_only_from_the_weights_that_it_is_to_start_from(tmp_path: Path) -> None:
+    data, weights = prepare_drawn(tmp_path / "set"), tmp_path / "resnet18.pth"
+    weights.write_bytes(b"weights")
+    step = TrainJudge("resnet18-small", data.path, tmp_path / "judge", (), weights)
+    write_judge(step, data, {"file": "resnet18.pth", "sha256": hashlib.sha256(b"weights").hexdigest()})
+    (step.out / "report.json").write_text("{}")
+    assert step.finished()
+    assert not dataclasses.replace(step, init=None).finished()
+    weights.write_bytes(b"others")
+    assert not step.finished()
+    weights.unlink()
+    assert not step.finished()
 
 
 def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> None:
@@ -99,7 +152,9 @@ def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> N
         (tmp_path / name / "checkpoints").mkdir(parents=True)
         checkpoint = tmp_path / name / "checkpoints" / "step-0000001.json"
         checkpoint.write_text(json.dumps({"step": 1, "sha256": f"{name}-weights"}))
-    models = (("A / B", str(tmp_path / "run")), ("C", "official-ganmut:G.ckpt"))
+    (tmp_path / "G.ckpt").write_bytes(b"official")
+    official = hashlib.sha256(b"official").hexdigest()
+    models = (("A / B", str(tmp_path / "run")), ("C", f"official-ganmut:{tmp_path / 'G.ckpt'},size=128"))
     step = Bench(models, data.path, (str(tmp_path / "judge"),), tmp_path / "report", ("faces=9",))
     line = {
         "judge_sha256": "judge-weights",
@@ -108,8 +163,9 @@ def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> N
     }
     lines = [
         line | {"contestant": "A / B", "model_sha256": "run-weights"},
-        line | {"contestant": "C", "model_sha256": "anything"},
-        line | {"contestant": "C", "model_sha256": "anything", "judge_sha256": None},
+        line | {"contestant": "C", "model_sha256": official},
+        line | {"contestant": "C", "model_sha256": official, "judge_sha256": None},
+        line | {"contestant": "identity", "model_sha256": None},
     ]
     step.out.mkdir()
 
@@ -123,17 +179,35 @@ def test_a_report_is_done_of_these_weights_judges_and_faces(tmp_path: Path) -> N
     assert not is_done_with(lines[0]) and not is_done_with()
     for change in ({"model_sha256": "x"}, {"judge_sha256": "x"}, {"data_hash": "x"}, {"protocol": {}}):
         assert not is_done_with(lines[0] | change, *lines[1:]), change
+    (tmp_path / "G.ckpt").write_bytes(b"another")
+    assert not is_done_with(*lines)
+    (tmp_path / "G.ckpt").unlink()
+    assert not is_done_with(*lines)
+
+
+def test_a_report_on_a_converted_checkpoint_is_done_of_the_one_that_it_was_made_of(tmp_path: Path) -> None:
+    data = prepare_drawn(tmp_path / "set")
+    (tmp_path / "G.json").write_text(json.dumps({"sha256": "its own", "files": {"generator": {"sha256": "theirs"}}}))
+    step = Bench((("C", f"official-ganmut:{tmp_path / 'G.safetensors'}"),), data.path, (), tmp_path / "report")
+    step.out.mkdir()
+    (step.out / "report.html").touch()
+    protocol = json.loads(json.dumps(Protocol().to_json()))
+    line = {"contestant": "C", "judge_sha256": None, "data_hash": data.hash, "protocol": protocol}
+    for sha256, done in (("theirs", True), ("its own", False)):
+        (step.out / "results.jsonl").write_text(json.dumps(line | {"model_sha256": sha256}) + "\n")
+        assert step.finished() is done
 
 
 def test_a_report_by_other_judges_than_those_that_ship_is_not_done(tmp_path: Path) -> None:
     (shipped, *_) = shipped_judges()
     sha256 = json.loads((WEIGHTS / f"{shipped}.json").read_text())["sha256"]
     data = prepare_drawn(tmp_path / "set")
-    step = Bench((("A", "official-ganmut:G.ckpt"),), data.path, (shipped,), tmp_path / "report")
+    step = Bench((("A", DEFAULT),), data.path, (shipped,), tmp_path / "report")
     step.out.mkdir()
     (step.out / "report.html").touch()
     protocol = json.loads(json.dumps(Protocol().to_json()))
-    line = {"contestant": "A", "model_sha256": "x", "data_hash": data.hash, "protocol": protocol}
+    weights = hashlib.sha256((WEIGHTS / f"{DEFAULT}.safetensors").read_bytes()).hexdigest()
+    line = {"contestant": "A", "model_sha256": weights, "data_hash": data.hash, "protocol": protocol}
     for judge, done in ((sha256, True), ("another", False)):
         (step.out / "results.jsonl").write_text(json.dumps(line | {"judge_sha256": judge}) + "\n")
         assert step.finished() is done

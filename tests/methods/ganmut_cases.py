@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mien.methods import base
 from mien.methods.base import Batch
 from mien.methods.ganmut import Draw, GANmut
 from mien.networks import CriticOutput, Edit
+
+#: What `unread_settings` finds for `warp_terms`.
+WARP_TERMS = {
+    "lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_mask", "lambda_edges",
+    "lambda_lopsided", "mouth_light",
+}  # fmt: skip
+
+
+def unread_settings(kind: type, module: ModuleType, *without: Callable[..., Any]) -> set[str]:
+    """Return the settings that neither the method's module nor what all methods share reads; `without` does not count.
+
+    To check a setting, or to refuse it, is not to use it. A name counts whole: `penalty_patches` is not `penalty`.
+    """
+    _, found, code = inspect.getsource(module).partition("# --- the conditional space")
+    assert found
+    code += inspect.getsource(base)
+    for function in (base.check_settings, base.check_effect, *without):
+        assert inspect.getsource(function) in code
+        code = code.replace(inspect.getsource(function), "")
+    of_generator = inspect.getsource(base.GeneratorSettings.build_generator)
+    return {
+        name
+        for name in (field.name for field in dataclasses.fields(kind))
+        if not re.search(rf"\bconfig\.{name}\b", code) and not re.search(rf"\bself\.{name}\b", of_generator)
+    }
 
 
 def batch_of(count: int = 8, labels: list[int] | None = None) -> Batch:

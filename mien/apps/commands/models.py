@@ -72,6 +72,7 @@ def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]
     from mien.apps.progress import ProgressBar
     from mien.errors import MienError
     from mien.processes import leads
+    from mien.stepping import TooLittleMemoryError
 
     if leads(devices):
         with ProgressBar("training", steps) as bar:
@@ -84,6 +85,9 @@ def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]
         return
     try:
         yield lambda progress: None
+    except TooLittleMemoryError as error:  # this device may have less than that of the process that leads
+        say(f"error: {error}\nhint: {error.hint}")
+        raise typer.Exit(2) from None
     except (MienError, KeyboardInterrupt):
         raise typer.Exit(2) from None
 
@@ -148,10 +152,9 @@ def export(
 
         print(convert(run, out))
         return
-    from mien.pretrained import export as write_weights
-    from mien.runs import Run
+    from mien.pretrained import write_model
 
-    print(write_weights(Run.read(Path(run)), out))
+    print(write_model(run, out))
 
 
 def _is_judge(source: str) -> bool:
