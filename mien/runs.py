@@ -21,7 +21,7 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,18 +112,26 @@ class Run:
         self.configuration = configuration
 
     @staticmethod
-    def open(path: Path, configuration: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Run:
+    def open(
+        path: Path,
+        configuration: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+        free: Collection[str] = (),
+    ) -> Run:
         """Create the folder, or resume it; raises `RunError` where another configuration wrote it.
 
-        `defaults` has dataclasses by section: a setting that an older version did not know counts as its default.
+        `defaults` has dataclasses by section: a setting that an older version did not know counts as its default. `free`
+        names settings that may be others than before, since they decide nothing of what is learned.
         """
         wanted = json.loads(json.dumps(configuration))
         _refuse_what_is_no_run(path)
         if (path / _CONFIG).exists():
-            if different := Run.read(path).differences(wanted, defaults):
+            if different := Run.read(path).differences(wanted, defaults, free):
+                longer = any(each.startswith("steps:") for each in different)
+                hint = f"; to train on from it, begin a new run with `--init {path}`" if longer else ""
                 raise RunError(
                     f"{path} was written by another configuration ({'; '.join(different[:3])})",
-                    hint="choose another --out, or repeat the first command's settings to resume it",
+                    hint=f"choose another --out, or repeat the first command's settings to resume it{hint}",
                 )
         else:
             path.mkdir(parents=True, exist_ok=True)
@@ -146,10 +154,15 @@ class Run:
             raise RunError(f"{file} is broken: it holds no table of settings", hint="restore it from a copy")
         return Run(path, configuration)
 
-    def differences(self, configuration: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> list[str]:
+    def differences(
+        self,
+        configuration: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+        free: Collection[str] = (),
+    ) -> list[str]:
         """Say in what another configuration differs, key by key; without any, its command resumes this run.
 
-        `defaults` as in `open`.
+        `defaults` and `free` as in `open`.
         """
         found, wanted = dict(self.configuration), json.loads(json.dumps(configuration))
         if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
@@ -157,6 +170,7 @@ class Run:
         for section, settings in (defaults or {}).items():
             if isinstance(found.get(section), dict):
                 found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]
+                found[section] |= {name: value for name, value in wanted.get(section, {}).items() if name in free}
         return [_difference(key, found.get(key), wanted[key]) for key in wanted if found.get(key) != wanted[key]]
 
     def note_machine(self, facts: Mapping[str, str]) -> None:

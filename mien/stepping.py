@@ -59,6 +59,9 @@ class TrainConfig:
         require(abs(self.seed) < 2**63, "seed", self.seed, "a whole number of 63 bits")
 
 
+#: Settings that decide nothing of what is learned: a run may be resumed with others.
+FREE_SETTINGS = ("log_every", "sample_every", "checkpoint_every")
+
 #: What torch says where memory is short, besides by errors of a kind of their own.
 _NO_MEMORY = re.compile(r"can't allocate memory|DefaultCPUAllocator|out of memory", re.IGNORECASE)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
 from mien.runs import Run, describe_machine, held
 from mien.spaces import Condition
 from mien.starting import StartingPoint, noted_start
-from mien.stepping import TrainConfig, Trainer, enough_memory, take_step, under
+from mien.stepping import FREE_SETTINGS, TrainConfig, Trainer, enough_memory, take_step, under
 
 FORMAT = 1
 #: What a run's configuration says besides its format.
@@ -87,8 +89,9 @@ def train(
     `workers` processes read ahead where the set is larger than what is kept in memory. None of the three changes what
     is learned, beyond the order in which numbers are added up.
 
-    Raises `RunError` where the folder belongs to another configuration, another process trains into it, the losses are no
-    longer finite, or memory is too little.
+    The first Ctrl-C finishes a step, writes a checkpoint and ends in `KeyboardInterrupt`. Raises `RunError` where the
+    folder belongs to another configuration, another process trains into it, the losses are no longer finite, or memory
+    is too little.
     """
     deadline = time.monotonic() + 60 * minutes
     prepared = PreparedSet.open(data)
@@ -112,7 +115,8 @@ def train(
     with held(out) if leading else contextlib.nullcontext():
         if leading:
             configuration["init"] = noted_start(init, out)
-            run = Run.open(out, configuration, {"method_config": type(method_config)(), "train_config": TrainConfig()})
+            defaults = {"method_config": type(method_config)(), "train_config": TrainConfig()}
+            run = Run.open(out, configuration, defaults, FREE_SETTINGS)
             run.note_machine(describe_machine())
         fabric.launch()
         wait_for_all(fabric)  # the others read what the leader has written, or found
@@ -125,9 +129,32 @@ def train(
             trainer.load_state(tensors)
         if leading:
             run.forget_stats_after(start)
-        _loop(trainer, config, run, batches, faces, fabric, start, report, deadline)
+        with _interruptible() as asked:
+            _loop(trainer, config, run, batches, faces, fabric, start, report, deadline, asked)
         part_ways(fabric)
+    if asked.is_set():
+        raise KeyboardInterrupt(f"after step {run.step} of {config.steps}; the same command goes on")
     return run
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Give what the first Ctrl-C sets, so that a step is finished and kept; the second one ends at once, as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # which alone may listen
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _batches(prepared: PreparedSet, method: Method, config: TrainConfig, fabric: Any, workers: int) -> Batches:
@@ -163,6 +190,7 @@ def _loop(
     start: int,
     report: Callable[[Progress], None],
     deadline: float,
+    asked: threading.Event,
 ) -> None:
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
@@ -183,10 +211,12 @@ def _loop(
             trainer.average.update(step)
         done = step + 1
         saves = done % config.checkpoint_every == 0 or done == config.steps
+        # Several processes have to agree, which they do where losses are read.
+        saves |= asked.is_set() and fabric.world_size == 1
         stops = False
         # Every checkpoint ends a line of losses: so a resumed run logs the same lines, and none is kept of broken losses.
         if done % config.log_every == 0 or saves:
-            over = torch.tensor(float(time.monotonic() > deadline), device=fabric.device)
+            over = torch.tensor(float(time.monotonic() > deadline or asked.is_set()), device=fabric.device)
             *totals, late = average(fabric, torch.stack([*sums.values(), over])).tolist()
             losses = {name: total / counts[name] for name, total in zip(sums, totals, strict=True)}
             stops = late > 0 and done < config.steps  # all processes agree, though their clocks may not

@@ -143,6 +143,43 @@ def test_a_kill_at_any_write_is_survived(
     assert stopped == 7  # configuration, machine, stats, and twice a checkpoint with its record
 
 
+def test_ctrl_c_finishes_a_step_and_keeps_it_and_the_run_goes_on_to_the_same_end(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    unbroken = start(tmp_path / "unbroken", log_every=1)
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="after step 6 of 23; the same command goes on"):
+        start(tmp_path / "run", interrupt, log_every=1, checkpoint_every=100)
+    assert Run.read(tmp_path / "run").step == 6 and signal.getsignal(signal.SIGINT) == before
+    goes_on = start(tmp_path / "run", log_every=1)  # with other checkpoints: they decide nothing of what is learned
+    assert_same(goes_on, unbroken)
+
+
+def test_a_second_ctrl_c_ends_at_once(start: Callable[..., Run], tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        start(tmp_path / "run", interrupt, log_every=1, checkpoint_every=100)
+    assert not str(stop.value) and Run.read(tmp_path / "run").step == 0
+
+
+def test_a_run_is_not_made_longer_and_the_hint_says_what_does(start: Callable[..., Run], tmp_path: Path) -> None:
+    run = start(tmp_path / "run")
+    with pytest.raises(RunError, match="steps: 23 there, 30 now") as error:
+        start(tmp_path / "run", steps=30)
+    assert f"--init {run.path}" in error.value.hint
+    with pytest.raises(RunError, match="seed") as error:
+        start(tmp_path / "run", seed=9)
+    assert "--init" not in error.value.hint
+
+
 def test_a_second_training_is_kept_out_of_the_folder_of_the_first(start: Callable[..., Run], tmp_path: Path) -> None:
     unbroken, refusals = start(tmp_path / "unbroken"), []
 

@@ -22,7 +22,7 @@ from mien.official.specification import KINDS, parse_specification
 from mien.presets import configure, find_preset
 from mien.runs import Run, checkpoint_records, file_sha256
 from mien.shipped import WEIGHTS, shipped, shipped_judges
-from mien.stepping import TrainConfig
+from mien.stepping import FREE_SETTINGS, TrainConfig
 
 
 class Step(Interface):
@@ -313,7 +313,7 @@ def _made_with(
 ) -> bool:
     """Say whether a run was made with these settings, all of them, by the rule by which its command would resume it."""
     settings = {name: dataclasses.asdict(section) for name, section in sections.items()}
-    return not run.differences({"preset": preset, **settings, "init": init}, defaults)
+    return not run.differences({"preset": preset, **settings, "init": init}, defaults, FREE_SETTINGS)
 
 
 def _sha256(path: Path) -> str | None:
