@@ -13,6 +13,7 @@ Pairs that lie opposite each other have no place on the disc and count in the ot
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import math
 from pathlib import Path
@@ -79,10 +80,8 @@ def main() -> None:
         for pair in itertools.combinations(names, 2):
             maps = {way: tuple(share * (a + b) for a, b in zip(*(pure[name] for name in pair), strict=True))
                     for way, share in (("mean", 0.5), ("mixed", math.sqrt(0.5)))}  # fmt: skip
-            try:
+            with contextlib.suppress(ConditionError):  # they lie opposite each other
                 maps["disc"] = rendered(Condition.blend(dict.fromkeys(pair, 1.0), _INTENSITY))
-            except ConditionError:  # they lie opposite each other
-                pass
             for way, each in maps.items():
                 found.setdefault((neighbours(space, pair), way), []).append(seen(images, each, judge, pair))
         for (near, way), values in sorted(found.items()):
