@@ -1,14 +1,14 @@
 """Where an edit starts from: the face as it is, its neutral self, or its own place in the space.
 
 A generator learned to bring any face to a code, but from a face that already shows something strong it often stops half
-way: a smile stays in the surprise. So an edit may first take away the expression that is there, which is an edit to the
+way: a smile stays in the surprise. So an edit may first take away what is there and not asked for, which is an edit to the
 centre of the space, and then give the new one; both are composed to a single edit, so that the photo's pixels are fetched
 once. docs/log.md has the comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,12 +17,12 @@ from mien.editing.model import ExpressionModel
 from mien.editing.reading import FaceReading, can_read, read_images
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import Condition, DiscSpace, Space
 from mien.warping import EditMaps, apply, compose, scale
 
-#: `auto` takes away as much of the expression as the critic sees, `direct` nothing; `keep` moves from where the face
-#: stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away. Where a model has
-#: no critic, `auto` is `direct`.
+#: `auto` takes away what the critic sees and is not asked for (`unwanted`), `direct` nothing; `keep` moves from where the
+#: face stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away. Where a model
+#: has no critic, `auto` is `direct`.
 Start = Literal["auto", "direct", "keep"]
 STARTS: tuple[str, ...] = get_args(Start)
 
@@ -58,14 +58,31 @@ def make_edits(
     codes = np.stack([model.space.code(part) for recipe in recipes for _, part in recipe])
     if start == "keep":
         codes = _moved(model, image, codes)
-    share = _taken_away(model, image, start)
-    if share == 0:
-        return _mixed(recipes, _rendered(model, image, codes))
-    neutral = model.space.code(Condition.named(NEUTRAL, 0.0))
-    first = scale(_rendered(model, image, neutral[None])[0], share)
-    levels = apply((image.transpose(1, 2, 0) + 1) * 127.5, first)
-    mixed = _mixed(recipes, _rendered(model, levels.transpose(2, 0, 1) / 127.5 - 1, codes))
-    return [compose(first, second) for second in mixed]
+    seen = _read(model, image).expressions if start == "auto" and _takes_away(model) else {}
+    shares = [_taken_away(model.space, seen, start, condition) for condition in conditions]
+    bases = _without(model, image, shares)
+    images = [bases[share][1] for share, recipe in zip(shares, recipes, strict=True) for _ in recipe]
+    mixed = _mixed(recipes, _rendered(model, np.stack(images), codes))
+    first = [bases[share][0] for share in shares]
+    return [edit if before is None else compose(before, edit) for before, edit in zip(first, mixed, strict=True)]
+
+
+def unwanted(space: Space, seen: Mapping[str, float], condition: Condition) -> float:
+    """Return how much of what a face expresses is not asked for, 0 to 1: what `auto` takes away before an edit.
+
+    `seen` has probabilities by name. What is asked for stays, as much of it as is asked for: a smile that is to be a smile
+    need not be made anew.
+    """
+    if condition.angle_radians is not None and isinstance(space, DiscSpace):
+        wanted = space.shares(space.code(condition))
+    else:
+        wanted = {name: condition.intensity * share for name, share in condition.shares}
+    beside = sum(max(0.0, p - wanted.get(name, 0.0)) for name, p in seen.items() if name != NEUTRAL)
+    return min(1.0, beside)
+
+
+def _takes_away(model: ExpressionModel) -> bool:
+    return NEUTRAL in model.space.expressions and can_read(model)
 
 
 def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence[EditMaps]) -> list[EditMaps]:
@@ -78,15 +95,31 @@ def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence
     return mixed
 
 
-def _taken_away(model: ExpressionModel, image: np.ndarray, start: Start | float) -> float:
+def _taken_away(space: Space, seen: Mapping[str, float], start: Start | float, condition: Condition) -> float:
     """Return how much of the expression that is there is taken away first, 0 to 1; none by a model without neutral."""
-    if not isinstance(start, str):
-        if not 0 <= start <= 1:
-            raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
-        return float(start) if NEUTRAL in model.space.expressions else 0.0
-    if start != "auto" or NEUTRAL not in model.space.expressions or not can_read(model):
-        return 0.0
-    return _read(model, image).intensity
+    if isinstance(start, str):
+        return round(unwanted(space, seen, condition), 3)
+    if not 0 <= start <= 1:
+        raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
+    return float(start) if NEUTRAL in space.expressions else 0.0
+
+
+def _without(
+    model: ExpressionModel, image: np.ndarray, shares: Sequence[float]
+) -> dict[float, tuple[EditMaps | None, np.ndarray]]:
+    """Return for each share the edit that takes away so much of what a face expresses, and the image after it.
+
+    For 0 there is no edit, and the image as it is.
+    """
+    bases: dict[float, tuple[EditMaps | None, np.ndarray]] = {0.0: (None, image)}
+    if any(shares):
+        neutral = model.space.code(Condition.named(NEUTRAL, 0.0))
+        (whole,) = _rendered(model, image[None], neutral[None])
+        levels = (image.transpose(1, 2, 0) + 1) * 127.5
+        for share in set(shares) - {0.0}:
+            edit = scale(whole, share)
+            bases[share] = edit, apply(levels, edit).transpose(2, 0, 1) / 127.5 - 1
+    return bases
 
 
 def _moved(model: ExpressionModel, image: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -104,6 +137,6 @@ def _read(model: ExpressionModel, image: np.ndarray) -> FaceReading:
     return read_images(model, image[None])[0]
 
 
-def _rendered(model: ExpressionModel, image: np.ndarray, codes: np.ndarray) -> list[EditMaps]:
-    images = np.repeat(image[None].astype(np.float32), len(codes), axis=0)
-    return [EditMaps(displacement, delta) for displacement, delta in zip(*model.render(images, codes), strict=True)]
+def _rendered(model: ExpressionModel, images: np.ndarray, codes: np.ndarray) -> list[EditMaps]:
+    rendered = model.render(images.astype(np.float32), codes)
+    return [EditMaps(displacement, delta) for displacement, delta in zip(*rendered, strict=True)]

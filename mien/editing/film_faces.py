@@ -31,8 +31,8 @@ _FEWEST_FRAMES = 3
 #: A face's own expression is read every so many frames, and the readings are averaged over time.
 _READ_EVERY, _READ_SECONDS = 5, 0.5
 
-#: A face's own expression at a time in seconds: intensity, and x and y on the disc.
-_Reading = tuple[float, float, float, float]
+#: A face's own expression: a time in seconds, the probabilities, and x and y on the disc.
+_Reading = tuple[float, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ class FilmFace:
     weights: np.ndarray
     """float64 (frames,): how much of the edit is shown, 0 to 1."""
     expressed: np.ndarray
-    """float64 (frames,): how strong an expression the face shows by itself, 0 to 1, smoothed in time."""
+    """float64 (frames, k): what the critic sees in the face itself, in the order of the model's expressions, smoothed in
+    time; no columns where it was not asked."""
     standing: np.ndarray
     """float64 (frames, 2): where on the disc it stands by itself, smoothed in time; zeros where the space is no disc."""
     confidence: float
@@ -146,8 +147,9 @@ def find_faces(
         for track in tracker.update(pixels, last):
             if read and (len(track.sightings) % _READ_EVERY == 0 or track.number not in readings):
                 reading = editor.read(editor.align(pixels, track.last.detection))
-                x, y = (0.0, 0.0) if reading.code is None else reading.code
-                readings.setdefault(track.number, []).append((last, reading.intensity, float(x), float(y)))
+                place = (0.0, 0.0) if reading.code is None else reading.code
+                values = np.array([*reading.expressions.values(), *place], np.float64)
+                readings.setdefault(track.number, []).append((last, values))
         report(frame.index + 1, total)
     if not tracker.seconds:
         raise FilmError(f"`{film}` has no frame that can be read", hint="play it once to see that it is whole")
@@ -204,16 +206,16 @@ def _face(track: Track, seconds: np.ndarray, cuts: Sequence[int], readings: list
         first=first,
         landmarks=smooth(times, raw, seen),
         weights=fade_weights(seconds, cuts, first, np.ones(len(times), bool)),
-        expressed=own[:, 0],
-        standing=own[:, 1:],
+        expressed=own[:, :-2],
+        standing=own[:, -2:],
         confidence=float(np.mean([sighting.detection.confidence for sighting in track.sightings])),
     )
 
 
 def _averaged(times: np.ndarray, readings: list[_Reading]) -> np.ndarray:
-    """Return readings as smooth curves (times, 3), by Gaussian weights in time; zeros where there are none."""
-    total, weights = np.zeros((len(times), 3)), np.zeros((len(times), 1))
-    for moment, *values in readings:
+    """Return readings as smooth curves (times, values), by Gaussian weights in time; of none, a place in the centre."""
+    total, weights = np.zeros((len(times), len(readings[0][1]) if readings else 2)), np.zeros((len(times), 1))
+    for moment, values in readings:
         weight = np.exp(-0.5 * ((times - moment) / _READ_SECONDS) ** 2)[:, None] + 1e-12
         total += weight * values
         weights += weight

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mien.editing.edits import Start
+from mien.editing.edits import Start, unwanted
 from mien.editing.film_faces import FilmFace
 from mien.editing.many import Profiles
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
@@ -39,7 +39,10 @@ def render_in_frame(
     What the face shows by itself is averaged over time. Whether the model can start there, `check_start` says.
     """
     at = index - face.first
-    begin: Start | float = float(face.expressed[at]) if start == "auto" else "direct"
+    begin: Start | float = "direct"
+    if start == "auto":  # without a critic nothing was seen, and nothing is taken away
+        seen = dict(zip(editor.space.expressions, face.expressed[at].tolist(), strict=False))
+        begin = unwanted(editor.space, seen, condition)
     if start == "keep":
         assert isinstance(editor.space, DiscSpace)
         x, y = face.standing[at] + editor.space.point(condition)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.editing.edits import Start, check_start
+from mien.editing.edits import Start, check_start, unwanted
 from mien.editing.photo import PROFILE, Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
@@ -225,7 +225,7 @@ class _Person:
     def __init__(self, seconds: float) -> None:
         self._since = seconds
         self._smooth = OneEuroFilter()
-        self._expressed: float | None = None
+        self._expressed: dict[str, float] = {}
         self._frames = 0
 
     def render(self, editor: Editor, pixels: np.ndarray, seconds: float, track: Track, wish: Wish, start: Start) -> Any:
@@ -238,10 +238,10 @@ class _Person:
         origin: Start | float = start
         if start == "auto" and can_read(editor.model):
             if self._frames % _READ_EVERY == 0:
-                now = editor.read(face).intensity
-                share = 1.0 if self._expressed is None else _READ_EVERY / (_READ_SECONDS * 10)
-                self._expressed = (1 - share) * (self._expressed or 0.0) + share * now
+                share = _READ_EVERY / (_READ_SECONDS * 10) if self._expressed else 1.0
+                for name, now in editor.read(face).expressions.items():
+                    self._expressed[name] = (1 - share) * self._expressed.get(name, 0.0) + share * now
             self._frames += 1
-            origin = self._expressed or 0.0
+            origin = unwanted(editor.space, self._expressed, wish.condition)
         (rendering,) = editor.render(face, [wish.condition], origin)
         return replace(rendering, edit=scale(rendering.edit, weight))

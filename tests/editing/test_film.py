@@ -162,9 +162,11 @@ def test_the_expression_of_a_face_itself_is_averaged_over_time(editor: Editor, t
     model.read = read
     film = write_film(tmp_path / "film.mp4", [scene({"red": (100, 100, 40)})] * 60)
     (face,) = find_faces(editor, film).faces
-    assert np.ptp(face.expressed[10:50]) < 0.1 and face.expressed.mean() == pytest.approx(0.5, abs=0.1)
+    neutral, happy = face.expressed[:, 0], face.expressed[:, 1]
+    assert np.ptp(happy[10:50]) < 0.1 and happy.mean() == pytest.approx(0.5, abs=0.1)
+    assert neutral + happy == pytest.approx(np.ones(60)) and not face.expressed[:, 2:].any()
     (unread,) = find_faces(editor, film, read=False).faces
-    assert not unread.expressed.any()
+    assert unread.expressed.size == 0 and not unread.standing.any()
 
 
 def test_a_film_without_a_face_is_an_error_and_nothing_is_written(editor: Editor, tmp_path: Path) -> None:
