@@ -162,11 +162,11 @@ def studio(
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
 ) -> None:
-    """Edit photos and films on a local page, by pointing at the disc.
+    """Edit photos and films on a local page.
 
-    Nothing leaves the machine, and the page opens only with the whole address that is printed. Photos and films are opened
-    there (or given here), and saved at their own resolution as downloads of the browser; a file that was opened is never
-    written to. Ctrl-C ends it.
+    Point at the disc, see the face at once. Nothing leaves the machine, and the page opens only with the whole address
+    that is printed. Photos and films are opened there (or given here), and saved at their own resolution as downloads of
+    the browser; a file that was opened is never written to. Ctrl-C ends it.
 
     Example: mien studio portrait.jpg talk.mp4
 
