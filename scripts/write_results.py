@@ -7,6 +7,7 @@ that were measured with the shipped weights (by their hash), or on photos, are u
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from mien.benchmark.results import Result, read_results
 
 ROOT = Path(__file__).parent.parent
 NAME = "ganmut-fer2013"
+#: The other model that ships, and the Zagreb students' expressions: it knows neutral beside them.
+STARGAN, FOUR = "stargan-fer2013", ("happy", "sad", "surprise", "anger")
 START, END = "<!-- results -->", "<!-- /results -->"
 REPORTS = ROOT / "docs" / "reports"
 #: Reports of the shipped weights, and what their faces are called.
@@ -120,7 +123,7 @@ def results() -> str:
         json.loads(line) for line in (ROOT / "benchmarks" / "results.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     digest = model["sha256"]
-    require_same_weights(digest)
+    require_same_weights(NAME, EDITED, digest)
     megabytes = (ROOT / "mien" / "weights" / f"{NAME}.safetensors").stat().st_size / 1e6
     parameters = {name: f"{count / 1e6:.2f}" for name, count in model["parameters"].items()}
     steps, images, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "images", "seconds"))
@@ -150,17 +153,38 @@ def results() -> str:
             f"intensity follows their share of votes for anything but neutral (rank correlation "
             f"{reading['intensity-rank-correlation']['value']:.2f}).",
             speed(lines, digest),
+            stargan(),
             "Intervals, all tables and circumstances: [docs/reports](docs/reports/README.md).",
         ]
     )
 
 
-def require_same_weights(digest: str) -> None:
+def require_same_weights(contestant: str, reports: Iterable[str], digest: str) -> None:
     """Stop where a report was made with other weights than those that ship."""
-    for name in EDITED:
-        found = {r.circumstances["model_sha256"] for r in report(name) if r.line.contestant == NAME}
+    for name in reports:
+        found = {r.circumstances["model_sha256"] for r in report(name) if r.line.contestant == contestant}
         if found != {digest}:
             raise SystemExit(f"{REPORTS / name} was made with other weights: run `mien bench` again")
+
+
+def stargan() -> str:
+    """Return what the other model is worth, in a paragraph: F1 over the four is the mean of its expressions' own."""
+    model = json.loads((ROOT / "mien" / "weights" / f"{STARGAN}.json").read_text(encoding="utf-8"))
+    require_same_weights(STARGAN, [STARGAN], model["sha256"])
+    found = report(STARGAN)
+    measure = f"expression-of-{len(FOUR) + 1}-f1"
+    macros, orders = [], []
+    for judge in judges_of(found):
+        each = [float(value(found, STARGAN, judge, measure, name)) for name in FOUR]
+        macros.append(f"{sum(each) / len(each):.2f}")
+        orders += [float(value(found, STARGAN, judge, "intensity-rank-correlation", name)) for name in FOUR]
+    steps, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "seconds"))
+    return (
+        f"\n`{STARGAN}` ships too, for comparison: StarGAN on four expressions and neutral ({steps} steps, "
+        f"{seconds / 60:.0f} minutes). On the same\nneutral faces its F1 over the four is {' and '.join(macros)} by the "
+        f"two judges, the rank correlation of intensity at least {min(orders):.2f} for each,\nthe background changes by "
+        f"{value(found, STARGAN, None, f'background-change-of-{len(FOUR) + 1}')} grey levels.\n"
+    )
 
 
 def speed(lines: list[dict[str, Any]], digest: str) -> str:
