@@ -184,7 +184,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "stargan-fer2013-cpu-finish": Preset(
         summary="its second part, with --init RUN: softer light, both sides alike, eyes keep their shape",
-        promise="not measured yet",
+        promise="macro-F1 0.85 and 0.84 over the four by two judges, 500 edited neutral faces (also chosen by 300)",
         method="stargan",
         method_settings={
             **_STARGAN_CPU, "lambda_edges": 8.0, "lambda_mask": 5.0, "lambda_conformal": 8.0, "lambda_bend": 1.0,
