@@ -11,18 +11,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mien.spaces import Space, angles_in_degrees
+
 _METHODS = {
     "ganmut": (
-        "GANmut (linear)",
+        "GANmut (linear; d'Apolito et al., CVPR 2021; Surani 2024)",
         "https://arxiv.org/abs/2406.11079",
         "a disc of expressions: the angle is the kind, the radius the intensity, the centre neutral",
     ),
     "ganmut-gaussian": (
-        "GANmut (Gaussian)",
+        "GANmut (Gaussian; d'Apolito et al., CVPR 2021)",
         "https://github.com/stefanodapolito/GANmut",
         "a plane with a place and a width for each expression, asked for as a disc round neutral",
     ),
-    "stargan": ("StarGAN", "https://arxiv.org/abs/1711.09020", "one number for each expression"),
+    "stargan": (
+        "StarGAN (Choi et al., CVPR 2018)",
+        "https://arxiv.org/abs/1711.09020",
+        "one number for each expression",
+    ),
 }
 #: What the hub calls the licences that are likely here.
 _LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
@@ -43,6 +49,34 @@ def model_card(description: Mapping[str, Any], name: str) -> str:
         _measured(description.get("metrics", ())),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def model_facts(name: str, sha256: str, space: Space, description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a person asks first of a model, by short names; what is not known is left out."""
+    config, training = description.get("method_config", {}), description.get("training", description)
+    data, parts = description.get("data", {}), description.get("parts", ())
+    steps = sum(part["steps"] for part in parts) if parts else training.get("step", training.get("steps"))
+    start = training.get("init") or {}
+    facts = {
+        "name": name,
+        "method": _METHODS.get(str(description.get("method")), (description.get("method"),))[0],
+        "expressions": list(space.expressions),
+        "angles_degrees": angles_in_degrees(space),
+        "image_size": config.get("image_size"),
+        "image_channels": config.get("image_channels"),
+        "generator": config.get("generator"),
+        "both_sides": config.get("both_sides"),
+        "parameters": description.get("parameters"),
+        "preset": training.get("preset"),
+        "steps": steps,
+        "data": data.get("images") or ", ".join(_datasets(description)) or data.get("dataset"),
+        "data_hash": data.get("hash"),
+        "started_from": start.get("model"),
+        "licence": description.get("licence"),
+        "limits": list(description.get("limits", ())),
+        "sha256": sha256,
+    }
+    return {key: value for key, value in facts.items() if value not in (None, "", [], {})}
 
 
 # ------------------------------------------------------------------------------------------------------------ header
@@ -119,7 +153,9 @@ def _use(name: str, expressions: Sequence[str]) -> str:
         "## Use\n\n```python\nimport mien\n\n"
         f'editor = mien.load("{source}")\n'
         'photo = mien.read_photo("portrait.jpg")\n'
-        f'mien.write_photo("edited.jpg", editor.edit(photo, mien.Condition.named("{shown}", 0.8)), like=photo)\n'
+        f'wanted = mien.Condition.named("{shown}", 0.8)\n'
+        "pixels = editor.edit(photo, wanted)\n"
+        'mien.write_photo("edited.jpg", pixels, like=photo, mark=editor.mark(str(wanted)))\n'
         "```"
     )
 

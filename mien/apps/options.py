@@ -222,6 +222,14 @@ Exported = Annotated[
         metavar="MODEL", help="A run folder of `mien train`, a shipped model's name, or a .safetensors file."
     ),
 ]
+InfoModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        show_default=False,
+        help="What --model of the other commands takes; the one that ships where none is given.",
+    ),
+]
 WeightsOut = Annotated[
     Path,
     typer.Option(

@@ -130,3 +130,19 @@ def test_what_cannot_travel_is_refused(refused: Callable[..., None], model: Path
     refused("push", tmp_path / "none", tmp_path / "new", error="no model")
     refused("pull", tmp_path / "full", "-o", tmp_path / "new", error="holds no model", hint="mien push")
     refused("pull", "hf://ada", "-o", tmp_path / "new", error="names no repository", hint="hf://user/name")
+
+
+def test_a_model_says_what_it_is(
+    mien: Callable[..., Any], model: Path, refused: Callable[..., None], tmp_path: Path
+) -> None:
+    said = mien("info")
+    assert said.code == 0 and said.out.startswith("name:           ganmut-fer2013\n")
+    assert "angles_degrees: happy 354, " in said.out and "image_size:     52\n" in said.out
+    facts = json.loads(mien("info", model, "--json").out)
+    stored = json.loads(model.with_suffix(".json").read_text("utf-8"))
+    assert facts["sha256"] == stored["sha256"] and facts["expressions"] == stored["space"]["expressions"]
+    assert facts["description"]["method_config"] == stored["method_config"]
+    other = json.loads(mien("info", "stargan-fer2013", "--json").out)
+    assert other["expressions"] == ["neutral", "anger", "happy", "sad", "surprise"] and "angles_degrees" not in other
+    assert other["steps"] == sum(part["steps"] for part in other["description"]["parts"])
+    refused("info", tmp_path / "none", error="none", hint="ganmut-fer2013")

@@ -27,6 +27,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     judges.train_judge,
     measuring.bench,
     experiments.experiment,
+    models.info,
     models.export,
     models.push,
     models.pull,

@@ -164,6 +164,35 @@ def _is_judge(source: str) -> bool:
     return (Path(source) / "config.json").is_file() and "classifier" in Run.read(Path(source)).configuration
 
 
+def info(model: options.InfoModel = None, as_json: options.Json = False) -> None:
+    """Say what a model is: method, expressions, sizes, data.
+
+    --json adds all that its description holds: settings, commands, what was measured.
+
+    Example: mien info
+
+    Example: mien info runs/mine --json
+    """
+    from mien.loading import open_model
+    from mien.model_card import model_facts
+
+    opened = open_model(model)
+    facts = model_facts(opened.name, opened.sha256, opened.space, opened.description)
+    if as_json:
+        print(json.dumps({**facts, "description": opened.description}, indent=1))
+        return
+    for name, value in facts.items():
+        for line in value if name == "limits" else [_in_words(value)]:
+            print(f"{name + ':':16}{line}")
+
+
+def _in_words(value: Any) -> str:
+    """Say a fact of a model in a line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each:,.0f}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def push(
     model: options.Exported,
     target: options.Target,
