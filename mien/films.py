@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Frame:
     """When it is shown, from the start of the film."""
     pixels: np.ndarray
     """uint8 (height, width, 3), RGB, upright."""
+    stamp: int | None = None
+    """The time stamp that the decoder gave it, by which it can be found again; None where it gave none."""
 
 
 def read_frames(path: Path | str) -> Iterator[Frame]:
@@ -50,7 +52,7 @@ def read_frames(path: Path | str) -> Iterator[Frame]:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for number, frame in enumerate(decode(container, stream)):
-            yield Frame(number, float(frame.time or 0.0), upright(frame))
+            yield Frame(number, float(frame.time or 0.0), upright(frame), frame.pts)
 
 
 def _numbers(path: Path | str) -> dict[int, int]:
@@ -141,11 +143,19 @@ class FrameReader:
     knows its times (MPEG streams are read from their beginning).
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Open a film; raises `FilmError` where it is none."""
+    def __init__(self, path: Path | str, stamps: Sequence[int | None] | None = None) -> None:
+        """Open a film; raises `FilmError` where it is none.
+
+        Frames are numbered as the film holds them; with `stamps`, as these were read (`Frame.stamp`), which differs where
+        some cannot be decoded. Where stamps do not tell frames apart, frames are counted from the beginning.
+        """
         self.path = Path(path)
         self.next = 0
-        self._numbers = _numbers(self.path)
+        if stamps is None:
+            self._numbers = _numbers(self.path)
+        else:
+            known = {stamp: number for number, stamp in enumerate(stamps) if stamp is not None}
+            self._numbers = known if len(known) == len(stamps) else {}
         self._stamps = list(self._numbers)
         self._opened = contextlib.ExitStack()
         self._begin()
@@ -181,9 +191,9 @@ class FrameReader:
         import av.error
         import av.format
 
-        if (
-            self._container.format.flags & av.format.Flags.ts_discont.value
-        ):  # MPEG streams tell other times after a jump
+        # MPEG streams tell other times after a jump.
+        unsearchable = self._container.format.flags & av.format.Flags.ts_discont.value
+        if unsearchable or index >= len(self._stamps):
             return
         self._begin()  # some decoders first give the frames that they had under way
         try:

@@ -322,7 +322,7 @@ def to_float(images: np.ndarray) -> torch.Tensor:
     """Turn uint8 (batch, height, width, 3), or one image, into float32 (batch, 3, height, width) in [-1, 1]."""
     import torch
 
-    batch = torch.from_numpy(np.ascontiguousarray(images if images.ndim == 4 else images[None]))
+    batch = torch.from_numpy(np.require(images if images.ndim == 4 else images[None], requirements=["C", "W"]))
     return batch.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0).contiguous()
 
 

@@ -67,12 +67,6 @@ class Condition:
     def parse(text: str, intensity: float = 0.9) -> Condition:
         """Read `happy` or `happy:0.6,surprise:0.4`, as the command line takes it."""
         weights: dict[str, float] = {}
-        name, colon, weight = text.partition(":")
-        if colon and "," not in text:
-            raise ConditionError(
-                f"`{text}` is one expression: a share of nothing else means nothing",
-                hint=f"for a weaker one say the intensity: `{name} --intensity {weight}`",
-            )
         for part in text.split(","):
             name, colon, weight = part.partition(":")
             try:
@@ -82,7 +76,14 @@ class Condition:
                 raise ConditionError(
                     f"`{part.strip()}` is not `name:share`", hint="for example `happy:0.6,surprise:0.4`"
                 ) from None
-        return Condition.blend(weights, intensity)
+        condition = Condition.blend(weights, intensity)
+        if ":" in text and "," not in text:
+            name, _, weight = text.partition(":")
+            raise ConditionError(
+                f"`{text}` is one expression: a share of nothing else means nothing",
+                hint=f"for a weaker one say the intensity: `{name} --intensity {weight}`",
+            )
+        return condition
 
     @property
     def blended(self) -> bool:
@@ -146,9 +147,15 @@ class LabelSpace:
         return {"kind": "labels", "expressions": list(self.expressions)}
 
 
-def check_condition(space: Space, condition: Condition) -> None:
-    """Raise `ConditionError` where a space cannot express a condition, or a part of a blend."""
-    for _, part in condition.parts():
+def check_condition(space: Space, condition: Condition, as_step: bool = False) -> None:
+    """Raise `ConditionError` where a space cannot express a condition; of a blend, one of its parts.
+
+    `as_step`: the condition is to be a step on the disc, where a blend needs a place, too.
+    """
+    for name, _ in condition.shares:
+        if name != NEUTRAL:
+            _known(name, space.expressions)
+    for part in [condition] if as_step else [part for _, part in condition.parts()]:
         space.code(part)
 
 
@@ -347,8 +354,12 @@ class DiscSpace:
         """
         if self.plane is not None:
             return dict(zip(self.expressions, self.plane.probabilities(code[None])[0].tolist(), strict=True))
-        rho = min(1.0, float(np.hypot(*code)))
-        theta = math.atan2(float(code[1]), float(code[0])) % (2 * math.pi)
+        return self.neighbours(code)
+
+    def neighbours(self, point: np.ndarray) -> dict[str, float]:
+        """Return neutral's share of a point of the disc, shape (2,), and those of the two directions beside it."""
+        rho = min(1.0, float(np.hypot(*point)))
+        theta = math.atan2(float(point[1]), float(point[0])) % (2 * math.pi)
         order = sorted((self.angle(name), name) for name in self.expressions[1:])
         result = dict.fromkeys(self.expressions, 0.0)
         result[NEUTRAL] = 1.0 - rho

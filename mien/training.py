@@ -132,7 +132,7 @@ def train(
         with _interruptible() as asked:
             _loop(trainer, config, run, batches, faces, fabric, start, report, deadline, asked)
         part_ways(fabric)
-    if asked.is_set():
+    if asked.is_set() and run.step < config.steps:
         raise KeyboardInterrupt(f"after step {run.step} of {config.steps}; the same command goes on")
     return run
 
@@ -141,10 +141,11 @@ def train(
 def _interruptible() -> Iterator[threading.Event]:
     """Give what the first Ctrl-C sets, so that a step is finished and kept; the second one ends at once, as usual."""
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # which alone may listen
+    before = signal.getsignal(signal.SIGINT)
+    # The main thread alone may listen, and what runs in the background is not to.
+    if threading.current_thread() is not threading.main_thread() or before == signal.SIG_IGN:
         yield asked
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def stop(*_: object) -> None:
         asked.set()

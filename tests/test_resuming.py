@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,15 @@ def test_a_kill_at_any_write_is_survived(
     assert stopped == 7  # configuration, machine, stats, and twice a checkpoint with its record
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Tests that run in the background inherit that Ctrl-C means nothing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_finishes_a_step_and_keeps_it_and_the_run_goes_on_to_the_same_end(
     start: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -160,6 +169,7 @@ def test_ctrl_c_finishes_a_step_and_keeps_it_and_the_run_goes_on_to_the_same_end
     assert_same(goes_on, unbroken)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_ctrl_c_ends_at_once(start: Callable[..., Run], tmp_path: Path) -> None:
     def interrupt(progress: Progress) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -168,6 +178,19 @@ def test_a_second_ctrl_c_ends_at_once(start: Callable[..., Run], tmp_path: Path)
     with pytest.raises(KeyboardInterrupt) as stop:
         start(tmp_path / "run", interrupt, log_every=1, checkpoint_every=100)
     assert not str(stop.value) and Run.read(tmp_path / "run").step == 0
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_run_in_the_background_is_not_stopped_and_one_that_ends_with_ctrl_c_has_ended(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    def interrupt_last(progress: Progress) -> None:
+        if progress.step == progress.steps:
+            signal.raise_signal(signal.SIGINT)
+
+    assert start(tmp_path / "ended", interrupt_last).step == 23
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `nohup ... &` starts it
+    assert start(tmp_path / "behind", lambda progress: signal.raise_signal(signal.SIGINT)).step == 23
 
 
 def test_a_run_is_not_made_longer_and_the_hint_says_what_does(start: Callable[..., Run], tmp_path: Path) -> None:

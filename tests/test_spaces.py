@@ -323,3 +323,10 @@ def test_a_share_of_nothing_else_is_no_intensity() -> None:
     with pytest.raises(ConditionError, match="means nothing") as error:
         Condition.parse("happy:0.3")
     assert error.value.hint == "for a weaker one say the intensity: `happy --intensity 0.3`"
+
+
+def test_a_place_of_a_plane_is_between_its_neighbours_as_asked_and_names_that_are_unknown_are_refused() -> None:
+    point = ON_PLANE.point(Condition.named("happy", 0.5))
+    assert ON_PLANE.neighbours(point) == pytest.approx({"neutral": 0.5, "happy": 0.5, "sad": 0.0})
+    with pytest.raises(ConditionError):
+        check_condition(ON_PLANE, Condition.parse("happy,fear"))

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; whatever a user can cause becomes two lines on stderr and exit code 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     usage_error = typer.BadParameter.__mro__[1]  # typer shows no name for what all errors in options have in common
-    code, words = None, ""
+    code = None
     try:
         code = app(arguments or ["--help"], prog_name="mien", standalone_mode=False)
     except MienError as error:
@@ -86,10 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         where = f" `{error.filename}`" if error.filename else ""
         _fail(f"cannot read or write{where}: {error.strerror or error}", "check path, permissions and free space")
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        code, words = 130, str(stop)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
     if code == 130:
-        say(f"stopped {words}".rstrip())
+        say("stopped")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

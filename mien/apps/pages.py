@@ -97,7 +97,7 @@ def _part(asked: str, size: int) -> tuple[int, int]:
     if found is None or not (found[1] or found[2]):
         return 0, size
     if not found[1]:  # the last so many bytes
-        return max(0, size - int(found[2])), size
+        return (max(0, size - int(found[2])), size) if int(found[2]) else (0, size)
     begin, end = int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
     return (begin, end) if begin < end else (0, size)
 

@@ -17,7 +17,7 @@ from mien.editing.model import ExpressionModel
 from mien.editing.reading import FaceReading, can_read, read_images
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
-from mien.spaces import Condition, DiscSpace, Space
+from mien.spaces import Condition, DiscSpace, Space, check_condition
 from mien.warping import EditMaps, apply, compose, scale
 
 #: `auto` takes away what the critic sees and is not asked for (`unwanted`), `direct` nothing; `keep` moves from where the
@@ -32,6 +32,12 @@ def parse_start(word: str) -> Start:
     if word not in STARTS:
         raise ConditionError(f"an edit cannot start from `{word}`", hint=f"give one of {', '.join(STARTS)}")
     return word  # type: ignore[return-value]
+
+
+def check_wish(model: ExpressionModel, condition: Condition, start: Start) -> None:
+    """Raise `ConditionError` where a model cannot give a face a condition from there."""
+    check_start(model, start)
+    check_condition(model.space, condition, as_step=start == "keep")
 
 
 def check_start(model: ExpressionModel, start: Start) -> None:
@@ -74,7 +80,7 @@ def unwanted(space: Space, seen: Mapping[str, float], condition: Condition) -> f
     need not be made anew.
     """
     if condition.angle_radians is not None and isinstance(space, DiscSpace):
-        wanted = space.shares(space.code(condition))
+        wanted = space.neighbours(space.point(condition))
     else:
         wanted = {name: condition.intensity * share for name, share in condition.shares}
     beside = sum(max(0.0, p - wanted.get(name, 0.0)) for name, p in seen.items() if name != NEUTRAL)

@@ -87,7 +87,7 @@ def edit_film(
     check_film_out(source, out)
     paths = {n: as_keyframes(each) for n, each in (wanted if isinstance(wanted, Mapping) else {0: wanted}).items()}
     for path in paths.values():
-        path.check(editor.space)
+        path.check(editor.space, as_steps=start == "keep")
     if not paths:
         raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
     check_start(editor.model, start)

@@ -80,6 +80,8 @@ class FilmFaces:
     """Numbers of the frames with which shots begin, the first one included."""
     faces: tuple[FilmFace, ...]
     """The one that fills most of the film first."""
+    stamps: tuple[int | None, ...] = ()
+    """Of each frame what `mien.films.FrameReader` finds it by."""
 
     def choose(self, which: str | int) -> FilmFaces:
         """Keep `all` faces, in each frame the `largest`, or the face with a number; faded where they come and go.
@@ -138,6 +140,7 @@ def find_faces(
     total = count_frames(film)
     start = last = 0.0
     size = (0, 0)
+    stamps: list[int | None] = []
     for frame in read_frames(film):
         if frame.index == 0:
             start, size = frame.seconds, frame.pixels.shape[:2]
@@ -150,6 +153,7 @@ def find_faces(
                 place = (0.0, 0.0) if reading.code is None else reading.code
                 values = np.array([*reading.expressions.values(), *place], np.float64)
                 readings.setdefault(track.number, []).append((last, values))
+        stamps.append(frame.stamp)
         report(frame.index + 1, total)
     if not tracker.seconds:
         raise FilmError(f"`{film}` has no frame that can be read", hint="play it once to see that it is whole")
@@ -162,10 +166,12 @@ def find_faces(
     if not faces:
         raise FaceError(
             f"no face found in `{film}` by {editor.detector_name}",
-            hint="lower the detector's threshold (`--threshold 0.5`), or search for smaller faces (`--smallest 20`)",
+            hint="lower the detector's threshold (`--threshold 0.5`); `mien video` can search for smaller faces, too "
+            "(`--smallest 20`)",
         )
     faces.sort(key=lambda face: face.presence, reverse=True)
-    return FilmFaces(seconds, cuts, tuple(replace(face, number=rank) for rank, face in enumerate(faces, 1)))
+    numbered = tuple(replace(face, number=rank) for rank, face in enumerate(faces, 1))
+    return FilmFaces(seconds, cuts, numbered, tuple(stamps))
 
 
 def fade_weights(seconds: np.ndarray, cuts: Sequence[int], first: int, shown: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from mien.editing.edits import Start, unwanted
 from mien.editing.film_faces import FilmFace
 from mien.editing.many import Profiles
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
+from mien.errors import ConditionError
 from mien.faces import Detection
 from mien.spaces import Condition, DiscSpace
 
@@ -45,9 +46,17 @@ def render_in_frame(
         begin = unwanted(editor.space, seen, condition)
     if start == "keep":
         assert isinstance(editor.space, DiscSpace)
-        x, y = face.standing[at] + editor.space.point(condition)
+        x, y = face.standing[at] + _step(editor.space, condition)
         condition = Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
     return editor.render(there, [condition], begin)[0]
+
+
+def _step(space: DiscSpace, condition: Condition) -> np.ndarray:
+    """Return a step on the disc; none where the names of a blend, on the way between two keyframes, cancel out."""
+    try:
+        return space.point(condition)
+    except ConditionError:
+        return np.zeros(2, np.float32)
 
 
 def _box(landmarks: np.ndarray) -> tuple[float, float, float, float]:

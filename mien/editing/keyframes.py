@@ -92,10 +92,13 @@ class Keyframes:
         share = (seconds - before.seconds) / (following.seconds - before.seconds)
         return between(before.condition, following.condition, share, space)
 
-    def check(self, space: Space) -> None:
-        """Raise `ConditionError` where a space cannot express one of the conditions."""
+    def check(self, space: Space, as_steps: bool = False) -> None:
+        """Raise `ConditionError` where a space cannot express one of the conditions, or what lies between two.
+
+        `as_steps`: they are to be steps on the disc (`mien.spaces.check_condition`).
+        """
         for frame in self.frames:
-            check_condition(space, frame.condition)
+            check_condition(space, frame.condition, as_steps)
         for before, after in zip(self.frames, self.frames[1:], strict=False):
             between(before.condition, after.condition, 0.5, space)
 

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.editing.edits import Start, check_start, unwanted
+from mien.editing.edits import Start, check_wish, unwanted
 from mien.editing.photo import PROFILE, Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import FaceError, FilmError
 from mien.films import open_film, read_frames, upright
-from mien.spaces import Condition, angles_in_degrees, check_condition, place_of
+from mien.spaces import Condition, angles_in_degrees, place_of
 from mien.warping import scale
 
 #: ffmpeg's name of cameras on each platform, and how it is told the number of one.
@@ -123,8 +123,7 @@ class LiveEditor:
 
         Raises `ConditionError` for what the model cannot express, or cannot start from.
         """
-        check_condition(editor.space, wish.condition)
-        check_start(editor.model, start)
+        check_wish(editor.model, wish.condition, start)
         self.editor, self.wish = editor, wish
         self.pictures = Latest()
         self.error: Exception | None = None
@@ -153,7 +152,7 @@ class LiveEditor:
 
     def ask(self, wish: Wish) -> None:
         """Change what is wanted, from the next frame on; raises `ConditionError` where the space cannot express it."""
-        check_condition(self.editor.space, wish.condition)
+        check_wish(self.editor.model, wish.condition, self._start)
         self.wish = wish
 
     def _guarded(self, work: Callable[[], None]) -> None:

@@ -114,6 +114,8 @@ class OpenFrame(OpenPhoto):
         check_start(editor.model, wish.start)
         if unknown := wish.faces.keys() - self.everyone:
             raise FaceError(f"there is no face {min(unknown)}", hint=f"the film has {len(self.everyone)}")
+        for path in wish.faces.values():
+            path.check(editor.space, as_steps=wish.start == "keep")
         return {
             number: FaceWish(path.at(self.seconds, editor.space), wish.start)
             for number, path in wish.faces.items()
@@ -146,9 +148,9 @@ class OpenFilm:
             raise FilmError(f"the first frame of `{name}` cannot be read", hint="play it once to see that it is whole")
         self.size = first.shape[:2]
         self._frames: dict[int, OpenFrame] = {}
-        self._closed = False
+        self._closed = self._numbered = False
         self._reading, self._changing = threading.Lock(), threading.Lock()
-        self.finding = Work(lambda report: find_faces(editor, path, report=report))
+        self.finding = Work(self._find)
         self.writing: Work | None = None
 
     @property
@@ -189,6 +191,9 @@ class OpenFilm:
             if self._closed:
                 raise ClosedPhotoError("this film is not open any more", hint="open it again")
             if index not in self._frames:
+                if not self._numbered:  # from now on as the faces are, which are those of frames that can be decoded
+                    self._reader.close()
+                    self._reader, self._numbered = FrameReader(self.path, found.stamps), True
                 pixels = self._reader.read(index)
                 if pixels is None:
                     raise FilmError(f"frame {index} cannot be read", hint="the film may be damaged; try another moment")
@@ -208,7 +213,7 @@ class OpenFilm:
         check_start(self._editor.model, wish.start)
         for number, path in wish.faces.items():
             found.choose(number)
-            path.check(self._editor.space)
+            path.check(self._editor.space, as_steps=wish.start == "keep")
         out = self._folder / f"{secrets.token_hex(8)}{suffix}"
 
         def task(report: Report) -> tuple[Path, FilmEdit]:
@@ -243,6 +248,19 @@ class OpenFilm:
             self._closed = True
             self._reader.close()
         self._remove_written()
+        self._drop_copy()
+
+    def _find(self, report: Report) -> FilmFaces:
+        """Find the faces; a film in which there are none, or that is stopped, frees its copy at once."""
+        try:
+            return find_faces(self._editor, self.path, report=report)
+        except BaseException as error:
+            self._drop_copy()
+            if isinstance(error, MienError):  # which names the copy
+                raise type(error)(str(error).replace(str(self.path), self.name), hint=error.hint) from None
+            raise
+
+    def _drop_copy(self) -> None:
         if self._owned:
             self.path.unlink(missing_ok=True)
 

@@ -217,9 +217,11 @@ def _pixels(photo: Photo | np.ndarray | str | Path) -> np.ndarray:
         photo = read_photo(photo)
     if isinstance(photo, Photo):
         return photo.pixels
-    pixels = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if isinstance(photo, Image.Image):  # deep ones are refused below: Pillow would clip them to white
+        photo = np.asarray(photo if photo.mode.startswith(("I", "F")) else photo.convert("RGB"))
+    pixels = np.asarray(photo)
+    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1):
+        pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ImageError(
             f"an array of {pixels.dtype} and shape {pixels.shape} is no photo",

@@ -23,7 +23,7 @@ from mien.editing.open_films import OpenFilm
 from mien.editing.open_photos import Done, FaceWish, OpenPhoto, told
 from mien.editing.photo import Editor, Rendering
 from mien.editing.reading import can_read
-from mien.errors import ClosedPhotoError, ConditionError, ConfigError, FaceError
+from mien.errors import ClosedPhotoError, ConditionError, ConfigError, FaceError, FilmError
 from mien.faces import crop_face
 from mien.images import encode_photo, read_photo
 from mien.spaces import Condition, angles_in_degrees, place_of
@@ -56,8 +56,9 @@ class Studio:
             opened = [
                 {"key": key, "name": each.name, "film": isinstance(each, OpenFilm)}
                 for key, each in self._open.items()
-                if not (isinstance(each, OpenFilm) and each.finding.state in ("failed", "stopped"))
+                if not _is_dead(each)
             ]
+            films = [each for each in self._open.values() if isinstance(each, OpenFilm)]
         return {
             "model": self.editor.model.name,
             "expressions": list(space.expressions),
@@ -65,6 +66,7 @@ class Studio:
             "reads": can_read(self.editor.model),
             "marks": self.mark,
             "open": opened,
+            "failed": [film.finding.error for film in films if film.finding.state == "failed"],
         }
 
     def open(self, source: bytes | Path, name: str) -> str:
@@ -92,13 +94,14 @@ class Studio:
         """
         try:
             film = OpenFilm(self.editor, path, name, self._place(), owned=owned, mark=self.mark)
-        except ModuleNotFoundError as error:
-            if error.name != "av":
-                raise
-            raise ConfigError("films need the package `av`", hint="`pip install 'mien[video]'` brings it") from None
-        finally:
-            if owned and "film" not in locals():
+        except BaseException as error:
+            if owned:
                 path.unlink(missing_ok=True)
+            if isinstance(error, ModuleNotFoundError) and error.name == "av":
+                raise ConfigError("films need the package `av`", hint="`pip install 'mien[video]'` brings it") from None
+            if isinstance(error, FilmError):  # which names the copy
+                raise FilmError(str(error).replace(str(path), name), hint=error.hint) from None
+            raise
         return self._keep(film)
 
     def incoming(self, name: str) -> Path:
@@ -213,6 +216,8 @@ class Studio:
         photos = [key for key in self._used if isinstance(self._open[key], OpenPhoto)]
         films = [key for key in self._used if isinstance(self._open[key], OpenFilm)]
         pixels = sum(each.photo.pixels.size // 3 for each in self._open.values() if isinstance(each, OpenPhoto))
+        if dead := [key for key in films if key != newest and _is_dead(self._open[key])]:
+            return dead[0]
         if (len(photos) > _MOST_OPEN or pixels > _MOST_PIXELS) and photos[0] != newest:
             return photos[0]
         return films[0] if len(films) > _MOST_FILMS else None
@@ -242,6 +247,11 @@ class Studio:
             after = np.rint(apply(rendering.face.crop, rendering.edit)).astype(np.uint8)
             said["reading"] = told(self.editor.read(replace(rendering.face, crop=after)))
         return said
+
+
+def _is_dead(opened: OpenPhoto | OpenFilm) -> bool:
+    """Say whether this is a film in which no faces were found, or are not to be."""
+    return isinstance(opened, OpenFilm) and opened.finding.state in ("failed", "stopped")
 
 
 def _wish_of(condition: Condition) -> dict[str, Any]:

@@ -71,11 +71,14 @@ def test_blends_angles_and_faces(mien: Callable[..., Any], model: Path, photo: P
         assert mien("edit", photo, "-m", model, "-o", out, *arguments).code == 0
         return read_photo(out).pixels.astype(int)
 
-    # The untrained axes are spread evenly: happy at 0, sad at 60 degrees, so half and half is 30.
+    # The untrained axes are spread evenly: happy at 0, sad at 60 degrees; 30 is between them, and no blend of both.
+    between = pixels("--angle", 30, "-i", 0.8, "--face", "largest")
+    assert np.abs(between - pixels("--angle", 390, "-i", 0.8, "--face", 1, "--threshold", 0.5)).max() <= 1
+    assert np.abs(between - pixels("--angle", 210, "-i", 0.8)).max() > 10
     blend = pixels("-e", "happy:0.5,sad:0.5", "-i", 0.8)
-    assert np.abs(blend - pixels("--angle", 30, "-i", 0.8, "--face", "largest")).max() <= 1
-    assert np.abs(blend - pixels("--angle", 390, "-i", 0.8, "--face", 1, "--threshold", 0.5)).max() <= 1
-    assert np.abs(blend - pixels("--angle", 210, "-i", 0.8)).max() > 10
+    assert np.array_equal(blend, pixels("-e", "sad,happy", "-i", 0.8)) and (blend != between).any()
+    steps = pixels("-e", "sad,happy", "--from", "keep"), pixels("--angle", 30, "--from", "keep")
+    assert np.abs(steps[0] - steps[1]).max() <= 1
     # Words of everyday language mean the same.
     assert np.array_equal(pixels("-e", "Angry"), pixels("-e", "anger"))
 
@@ -226,7 +229,8 @@ def test_a_picture_without_a_face_is_said_with_the_detector_and_its_threshold(
         ("--angle nan", "angle nan", "degrees"),
         ("-e happy:much", "`happy:much` is not `name:share`", "happy:0.6"),
         ("-e happy:0", "weights above zero", "happy:0.6"),
-        ("-e happy,fear", "happy and fear lie opposite each other", "--angle"),
+        ("-e happy:0.3", "one expression", "happy --intensity 0.3"),
+        ("-e happy,fear --from keep", "happy and fear lie opposite each other", "--angle"),
         ("-e happy --angle 30", "either --expression or --angle", "--expression happy"),
         ("", "either --expression or --angle", "--expression happy"),
         ("-e happy --face 2", "there is no face 2", "the photo has 1"),
@@ -341,7 +345,7 @@ def test_a_run_is_a_model_until_its_checkpoint_is_altered(
     alter_last_byte(checkpoint)
     refused("edit", photo, "-e", "sad", "-m", run.path, "-o", out, error="does not match the hash", hint="delete")
     refused("export", run.path, "-o", exported, error="does not match the hash", hint="delete")
-    refused("export", photo.parent / "none", "-o", exported, error="is no run folder", hint="mien train")
+    refused("export", photo.parent / "none", "-o", exported, error="no model", hint="run folder")
     refused(
         "export",
         run.path,

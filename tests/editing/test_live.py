@@ -65,6 +65,13 @@ def test_a_model_without_neutral_edits_faces_as_they_are_and_one_without_a_disc_
         live(editor, start="keep")
 
 
+def test_a_blend_that_is_no_step_does_not_end_the_camera(editor: Editor) -> None:
+    show = live(editor, start="keep")
+    with pytest.raises(ConditionError, match="opposite"):
+        show.ask(Wish(Condition.parse("happy,fear")))  # at 0 and at 180 degrees
+    assert show.wish.condition == Condition.named("happy", 0.8)
+
+
 def test_the_largest_face_alone(editor: Editor) -> None:
     pair = scene({"red": (60, 100, 50), "blue": (200, 100, 30)})
     for which, expected in (("largest", 0.0), ("all", 0.8 * FULL)):

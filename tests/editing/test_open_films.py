@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from films_made import Brightener, Squares, scene, sound_packets, write_film
@@ -187,6 +188,58 @@ def test_faces_that_cannot_be_found_are_told(studio: Studio, tmp_path: Path) -> 
     assert studio.describe()["open"] == []
     with pytest.raises(FilmError, match="no face found"):
         film.frame(0)
+
+
+def test_a_film_without_faces_frees_its_copy_and_takes_no_good_ones_place(
+    studio: Studio, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.editing.studio._MOST_FILMS", 2)
+    good = studio.open_film(path, "talk.mp4")
+    studio.film(good).finding.wait()
+    blank = write_film(tmp_path / "blank.mp4", [scene({})] * 5).read_bytes()
+    for _ in range(4):
+        copy = studio.incoming("blank.mp4")
+        copy.write_bytes(blank)
+        dead = studio.film(studio.open_film(copy, "blank.mp4", owned=True))
+        dead.finding.wait()
+        assert not copy.exists() and "no face found in `blank.mp4`" in dead.finding.error
+    assert studio.film(good).describe()["faces"]
+    told = studio.describe()
+    assert [each["name"] for each in told["open"]] == ["talk.mp4"] and len(told["failed"]) == 1
+
+
+def test_frames_of_a_damaged_film_are_those_of_the_faces(studio: Studio, path: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.mkv"
+    with av.open(str(path)) as source, av.open(str(damaged), "w") as out:
+        track = out.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(p for p in source.demux(video=0) if p.size):
+            if 8 <= number < 12:
+                spoiled = av.Packet(bytes(len(bytes(packet))))
+                spoiled.pts, spoiled.dts, spoiled.time_base = packet.pts, packet.dts, packet.time_base
+                packet = spoiled
+            packet.stream = track
+            out.mux(packet)
+    through = [frame.pixels for frame in read_frames(damaged)]
+    assert 10 < len(through) < 30
+    film = studio.film(studio.open_film(damaged, "damaged.mkv"))
+    film.finding.wait()
+    for index in (len(through) - 1, 5, 14, 9, 0):
+        assert np.array_equal(film.frame(index).photo.pixels, through[index]), index
+
+
+def test_a_blend_that_is_no_step_is_refused_before_the_work(film: OpenFilm, editor: Editor) -> None:
+    opposite = FilmWish({1: Keyframes.parse(["0:happy,fear@0.5"])}, "keep")  # 0 and 180 degrees
+    with pytest.raises(ConditionError, match="opposite"):
+        film.write(opposite, ".mp4")
+    with pytest.raises(ConditionError, match="opposite"):
+        film.frame(0).wishes(editor, opposite)
+    with pytest.raises(ConditionError, match="no place on the disc"):  # at once, wherever in the film
+        film.frame(29).wishes(editor, FilmWish({1: Keyframes.parse(["0:45@0.5", "1:happy,sad@0.5"])}))
+    assert film.writing is None
+    crossing = Keyframes.parse(["0:happy:0.9,fear:0.1@0.5", "1.1:happy:0.1,fear:0.9@0.5"])  # through nothing on the way
+    film.write(FilmWish({1: crossing}, "keep"), ".mp4")
+    film.writing.wait()  # type: ignore[union-attr]
+    assert film.writing.state == "done", film.writing.error  # type: ignore[union-attr]
 
 
 def test_what_is_no_film_is_refused_and_a_copy_of_it_removed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,7 +230,9 @@ def test_photos_come_as_files_arrays_and_pil_images_and_what_is_none_is_told() -
         assert editor.find(same)[0].detection.box == pytest.approx(face.detection.box, abs=0.01)
     grey = np.asarray(Image.open(PORTRAIT).convert("L"))
     assert np.array_equal(editor.find(grey)[0].crop[..., 0], editor.find(Image.fromarray(grey))[0].crop[..., 2])
-    for wrong in (photo.pixels / 255, photo.pixels[None], np.dstack([photo.pixels, photo.pixels[..., :1]])):
+    assert np.array_equal(editor.find(grey[:, :, None])[0].crop, editor.find(grey)[0].crop)
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    for wrong in (deep, photo.pixels / 255, photo.pixels[None], np.dstack([photo.pixels, photo.pixels[..., :1]])):
         with pytest.raises(ImageError, match="is no photo"):
             editor.find(wrong)
     one, many = editor.render(face, Condition.named("sad")), editor.render(face, [Condition.named("sad")])

@@ -67,6 +67,17 @@ def train(
 
 
 @contextlib.contextmanager
+def _told_where_it_stopped() -> Iterator[None]:
+    """Say after which step Ctrl-C has stopped a training, which goes on from there."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            say(str(stop))
+        raise
+
+
+@contextlib.contextmanager
 def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]]:
     """Give what shows progress; of several processes only the one that leads talks, also about what went wrong."""
     from mien.apps.progress import ProgressBar
@@ -75,7 +86,7 @@ def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]
     from mien.stepping import TooLittleMemoryError
 
     if leads(devices):
-        with ProgressBar("training", steps) as bar:
+        with ProgressBar("training", steps) as bar, _told_where_it_stopped():
 
             def report(progress: Any) -> None:
                 losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())

@@ -45,9 +45,8 @@ def edit(
     Example: mien edit holidays/ 'party/*.jpg' --expression surprise -o surprised/ --json
     """
     import mien
-    from mien.editing.edits import parse_start
+    from mien.editing.edits import check_wish, parse_start
     from mien.editing.many import edit_photos, list_photos, parse_profiles, plan_outputs, summary
-    from mien.spaces import check_condition
 
     condition, start, aside = (
         given.condition(expression, angle, intensity),
@@ -66,7 +65,7 @@ def edit(
         mien.read_photo(plan[0][0])  # the model takes seconds, since torch comes with it: say first what is wrong
     editor = mien.load(model, detector=detector, threshold=threshold)
     output.say_start(editor.model, start)
-    check_condition(editor.space, condition)  # refuse what the model cannot express before the slow part
+    check_wish(editor.model, condition, start)  # refuse what the model cannot express before the slow part
     outcomes = []
     for outcome in edit_photos(editor, plan, condition, faces=face, start=start, profiles=aside, mark=mark):
         outcomes.append(outcome)

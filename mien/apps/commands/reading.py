@@ -59,6 +59,7 @@ def read(
         return
     found = [photo for photo, _ in list_photos(files)]
     if len(found) == 1 and found[0] == Path(files[0]):
+        _check_out(out, (*_TABLES, *output.PICTURES))
         if out is not None and out.suffix.lower() not in _TABLES:
             output.check_picture(out, found[0])
         _read_photo(found[0], out, face, as_json, model, settings)
@@ -78,7 +79,9 @@ def _check_out(out: Path | None, suffixes: tuple[str, ...]) -> None:
 
     if out is not None and out.suffix.lower() not in suffixes:
         raise ImageError(f"cannot write `{out}`: unknown suffix", hint=f"end --out in {', '.join(suffixes)}")
-    if out is not None and out.suffix.lower() in _CHARTS:
+    if out is not None and out.is_dir():
+        raise ImageError(f"`{out}` is a folder", hint="give the name of a file")
+    if out is not None and _CHARTS[-1] in suffixes and out.suffix.lower() in _CHARTS:
         import matplotlib  # noqa: F401  # say at once where it is missing
 
 
