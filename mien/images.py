@@ -102,7 +102,7 @@ def read_photo(source: str | Path | bytes | BinaryIO, name: str = "") -> Photo:
     name = f"`{name or source}`" if name or isinstance(source, (str, Path)) else "the picture"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's: corrupt EXIF costs only itself, and size has our own limit
-        decoded = _decode(source, name)
+        decoded, on_its_side = _decode(source, name)
         frames = getattr(decoded, "n_frames", 1) if decoded.format in _ANIMATED else 1
         image, exif = _upright(decoded)
     icc_profile = image.info.get("icc_profile")
@@ -118,14 +118,17 @@ def read_photo(source: str | Path | bytes | BinaryIO, name: str = "") -> Photo:
         icc_profile=icc_profile if icc_profile and icc_profile[16:20] == b"RGB " else None,
         exif=exif,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp,
-        dots_per_inch=_dots_per_inch(decoded),
+        dots_per_inch=_dots_per_inch(decoded, on_its_side),
         path=Path(source) if isinstance(source, (str, Path)) else None,
         frames=frames,
     )
 
 
-def _decode(source: str | Path | bytes | BinaryIO, name: str) -> Image.Image:
-    """Read all of a picture, the size checked before any pixel is decoded."""
+def _decode(source: str | Path | bytes | BinaryIO, name: str) -> tuple[Image.Image, bool]:
+    """Read all of a picture, the size checked before any pixel is decoded; and say whether its file lies on its side.
+
+    Of a TIFF that is asked before its pixels are read: Pillow turns it then, and forgets that it did.
+    """
     kinds = "JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP and PPM can be read"
     try:
         data = Path(source).read_bytes() if isinstance(source, (str, Path)) else source
@@ -147,22 +150,28 @@ def _decode(source: str | Path | bytes | BinaryIO, name: str) -> Image.Image:
         raise ImageError(f"{name} has a broken header: {error}", hint=kinds) from None
     if image.width * image.height > MAX_PIXELS:
         raise too_large
+    on_its_side = image.format == "TIFF" and _lies_on_its_side(image)
     try:
         image.load()
     except Exception as error:  # as above
         raise ImageError(f"{name} is broken or cut short: {error}", hint="copy or download the file again") from None
-    return image
+    return image, on_its_side or _lies_on_its_side(image)
 
 
-def _dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
+def _lies_on_its_side(image: Image.Image) -> bool:
+    with contextlib.suppress(Exception):  # EXIF that cannot be parsed must not cost the picture
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return False
+
+
+def _dots_per_inch(image: Image.Image, on_its_side: bool) -> tuple[float, float] | None:
     """Return what a file says of its size in print, turned with the picture where that lies on its side."""
     found = image.info.get("dpi")
     try:
         across, down = (float(value) for value in found)  # type: ignore[union-attr]
-        if not (0 < across < math.inf and 0 < down < math.inf):
-            return None
-        on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except Exception:  # no pair of numbers, or EXIF that cannot be parsed: print size must not cost the picture
+    except (TypeError, ValueError):  # no pair of numbers
+        return None
+    if not (0 < across < math.inf and 0 < down < math.inf):
         return None
     return (down, across) if on_its_side else (across, down)
 

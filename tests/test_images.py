@@ -351,6 +351,12 @@ def test_importing_images_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_size_in_print_of_a_tiff_is_turned_too() -> None:
+    data = encode(Image.fromarray(ramp(24, 32)), "TIFF", dpi=(300, 150), tiffinfo={274: 6})
+    photo = read_photo(data)
+    assert photo.pixels.shape == (32, 24, 3) and photo.dots_per_inch == pytest.approx((150, 300), abs=0.1)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_size_in_print_is_kept_and_turned_with_the_picture(suffix: str, tmp_path: Path) -> None:
     kind = {".png": "PNG", ".jpg": "JPEG"}[suffix]
