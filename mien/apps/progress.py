@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 #: Seconds between two lines where there is no terminal.
@@ -78,3 +80,11 @@ class ProgressBar:
         if now - self._told >= _PAUSE or done == total:
             self._told = now
             print(f"{self._title} {count} {detail}".rstrip(), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def frames_progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what takes how many frames are done, of how many, and shows them with their rate and the time left."""
+    with ProgressBar(title) as bar:
+        rate = Rate("frames")
+        yield lambda done, total: bar.advance(done, total, rate.tell(done, total))

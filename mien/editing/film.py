@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
-from mien.editing.edits import Start, check_start
+from mien.editing.edits import Start
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
-from mien.editing.film_rendering import face_in_frame, frontal_share, render_in_frame
+from mien.editing.film_rendering import check_film_wishes, face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes, as_keyframes
 from mien.editing.many import Profiles
 from mien.editing.photo import Editor, Face, Rendering
@@ -86,11 +86,9 @@ def edit_film(
     source, out = Path(source), Path(out)
     check_film_out(source, out)
     paths = {n: as_keyframes(each) for n, each in (wanted if isinstance(wanted, Mapping) else {0: wanted}).items()}
-    for path in paths.values():
-        path.check(editor.space, as_steps=start == "keep")
     if not paths:
         raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
-    check_start(editor.model, start)
+    check_film_wishes(editor, paths.values(), start)
     everyone = found or find_faces(editor, source, smallest=smallest, read=start != "direct")
     if isinstance(wanted, Mapping):
         chosen = replace(everyone, faces=tuple(everyone.choose(number).faces[0] for number in sorted(paths)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
-from mien.editing.edits import Start, unwanted
+from mien.editing.edits import Start, check_start, unwanted
 from mien.editing.film_faces import FilmFace
+from mien.editing.keyframes import Keyframes
 from mien.editing.many import Profiles
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
 from mien.errors import ConditionError
@@ -16,6 +18,13 @@ from mien.spaces import Condition, DiscSpace
 
 #: Between `PROFILE` and this frontality (see `mien.editing.Face`) an edit fades out.
 _TURNED = PROFILE + 0.2
+
+
+def check_film_wishes(editor: Editor, paths: Iterable[Keyframes], start: Start) -> None:
+    """Raise `ConditionError` for what a model cannot give faces over time from there, before the slow part."""
+    check_start(editor.model, start)
+    for path in paths:
+        path.check(editor.space, as_steps=start == "keep")
 
 
 def face_in_frame(editor: Editor, face: FilmFace, index: int, pixels: np.ndarray) -> Face:
@@ -37,7 +46,7 @@ def render_in_frame(
 ) -> Rendering:
     """Render a film's face in one of its frames, where it is `there`, in full.
 
-    What the face shows by itself is averaged over time. Whether the model can start there, `check_start` says.
+    What the face shows by itself is averaged over time. Whether it can be asked for, `check_film_wishes` says.
     """
     at = index - face.first
     begin: Start | float = "direct"

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.editing.edits import Start, check_start
+from mien.editing.edits import Start
 from mien.editing.film import FilmEdit, edit_film
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
-from mien.editing.film_rendering import face_in_frame, frontal_share, render_in_frame
+from mien.editing.film_rendering import check_film_wishes, face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes
 from mien.editing.open_photos import FaceWish, OpenPhoto
 from mien.editing.photo import Editor, Face, Rendering
@@ -111,11 +111,9 @@ class OpenFrame(OpenPhoto):
 
     def wishes(self, editor: Editor, wish: FilmWish) -> dict[int, FaceWish]:
         """Return what is wished of those faces that the frame shows; `FaceError` for one that the film has not."""
-        check_start(editor.model, wish.start)
         if unknown := wish.faces.keys() - self.everyone:
             raise FaceError(f"there is no face {min(unknown)}", hint=f"the film has {len(self.everyone)}")
-        for path in wish.faces.values():
-            path.check(editor.space, as_steps=wish.start == "keep")
+        check_film_wishes(editor, wish.faces.values(), wish.start)
         return {
             number: FaceWish(path.at(self.seconds, editor.space), wish.start)
             for number, path in wish.faces.items()
@@ -210,10 +208,9 @@ class OpenFilm:
         found = self.found
         if not wish.faces:
             raise ConditionError("no face of this film is to be edited", hint="choose an expression first")
-        check_start(self._editor.model, wish.start)
-        for number, path in wish.faces.items():
+        for number in wish.faces:
             found.choose(number)
-            path.check(self._editor.space, as_steps=wish.start == "keep")
+        check_film_wishes(self._editor, wish.faces.values(), wish.start)
         out = self._folder / f"{secrets.token_hex(8)}{suffix}"
 
         def task(report: Report) -> tuple[Path, FilmEdit]:

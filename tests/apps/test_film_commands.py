@@ -248,3 +248,12 @@ def test_the_end_of_the_camera_ends_the_page(model: Path) -> None:
     live.start()
     with pytest.raises(FilmError, match="no more frames"):
         run(server, live)
+
+
+def test_a_step_that_no_blend_has_is_refused_before_the_faces_are_looked_for(
+    mien: Callable[..., Any], model: Path, own: Path
+) -> None:
+    out = own.with_name("out.mp4")
+    said = mien("video", own, "-e", "happy,fear", "--from", "keep", "-m", model, "-o", out)
+    assert said.code == 2 and "lie opposite each other" in said.err and "finding faces" not in said.err
+    assert not out.exists()

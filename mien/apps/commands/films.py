@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mien.apps import given, options, output
 from mien.apps.output import say
+from mien.apps.progress import frames_progress
 
 if TYPE_CHECKING:
     from mien.editing.film_faces import FilmFaces
@@ -54,6 +53,7 @@ def video(
     from mien.editing.edits import parse_start
     from mien.editing.film import check_film_out, edit_film
     from mien.editing.film_faces import find_faces
+    from mien.editing.film_rendering import check_film_wishes
     from mien.editing.many import parse_profiles
 
     start, aside = parse_start(origin), parse_profiles(profiles)
@@ -62,7 +62,7 @@ def video(
     editor = mien.load(model, detector=detector, threshold=threshold)
     output.say_start(editor.model, start)
     if wanted is not None:
-        wanted.check(editor.space)
+        check_film_wishes(editor, [wanted], start)
     with frames_progress("finding faces") as report:
         read = start != "direct" and not list_faces
         found = find_faces(editor, film, smallest=smallest, read=read, report=report)
@@ -75,16 +75,6 @@ def video(
     summary = f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {wanted}"
     say("\n".join([*done.notes, summary]))
     print(out)
-
-
-@contextlib.contextmanager
-def frames_progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what takes how many frames are done, of how many, and shows them with their rate and the time left."""
-    from mien.apps.progress import ProgressBar, Rate
-
-    with ProgressBar(title) as bar:
-        rate = Rate("frames")
-        yield lambda done, total: bar.advance(done, total, rate.tell(done, total))
 
 
 def _keyframes(expression: str | None, angle: float | None, intensity: float, at: list[str] | None) -> Any:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mien.apps import options, output
-from mien.apps.commands.films import frames_progress
 from mien.apps.output import say
+from mien.apps.progress import frames_progress
 
 if TYPE_CHECKING:
     from mien.editing import Editor
     from mien.editing.film_reading import FrameReading
+    from mien.editing.photo import Face
+    from mien.editing.reading import FaceReading
+    from mien.images import Photo
 
 #: What readings are written as: a table, or, of a film, a chart over time.
 _TABLES, _CHARTS = (".csv",), (".png", ".svg", ".pdf")
@@ -91,14 +93,10 @@ def _read_photo(
     """Read one photo: print each face, and draw it or write a table."""
     import mien
     from mien.editing.figures import reading_figure
-    from mien.editing.photo import choose
-    from mien.editing.reading_tables import table_row
 
     picture = mien.read_photo(photo)
     editor = _load(model, settings)
-    found = editor.find(picture)
-    faces = choose(found, face)
-    together = [(found.index(each) + 1, each, editor.read(each)) for each in faces]
+    together = _faces_of(picture, face, editor)
     if as_json:
         print(
             json.dumps([{"face": n, **each.to_json(), **reading.to_json()} for n, each, reading in together], indent=1)
@@ -109,33 +107,33 @@ def _read_photo(
     if out is None:
         return
     if out.suffix.lower() in _TABLES:
-        _write_table(
-            out, [{"photo": str(photo), "face": n, **table_row(each, reading)} for n, each, reading in together]
-        )
+        _write_table(out, [_row(photo, *each) for each in together])
         return
-    figure = reading_figure(picture, faces, [reading for *_, reading in together], editor.space)
+    faces, readings = [each for _, each, _ in together], [reading for *_, reading in together]
+    figure = reading_figure(picture, faces, readings, editor.space)
     output.write_picture(out, figure, None, None)
     say(f"drawn: {out}")
 
 
 def _read_photos(photos: list[Path], out: Path | None, face: str, as_json: bool, editor: Editor) -> None:
     """Read many photos: print each face as a line, or write them as a table."""
+    import mien
     from mien.errors import MienError
 
     rows, unread = [], 0
     for photo in photos:
         try:
-            of_photo = list(_faces_of(photo, face, editor))
+            of_photo = _faces_of(mien.read_photo(photo), face, editor)
         except MienError as error:
             unread += 1
             say(f"{photo}: not read: {error}")
             continue
-        for row, said in of_photo:
-            rows.append(row)
+        for each in of_photo:
+            rows.append(_row(photo, *each))
             if as_json:
-                print(json.dumps(row), flush=True)
+                print(json.dumps(rows[-1]), flush=True)
             elif out is None:
-                print(f"{photo}: {said}", flush=True)
+                print(f"{photo}: face {each[0]}: {each[2].describe()}", flush=True)
     say(f"{len(photos) - unread} of {len(photos)} photos read, {len(rows)} faces")
     if out is not None and rows:
         _write_table(out, rows)
@@ -143,16 +141,19 @@ def _read_photos(photos: list[Path], out: Path | None, face: str, as_json: bool,
         raise typer.Exit(1)
 
 
-def _faces_of(photo: Path, face: str, editor: Editor) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each face of a photo as a row, and in words."""
-    import mien
+def _faces_of(photo: Photo, face: str, editor: Editor) -> list[tuple[int, Face, FaceReading]]:
+    """Return the chosen faces of a photo with their numbers and what is read from them."""
     from mien.editing.photo import choose
+
+    found = editor.find(photo)
+    return [(found.index(each) + 1, each, editor.read(each)) for each in choose(found, face)]
+
+
+def _row(photo: Path, number: int, face: Face, reading: FaceReading) -> dict[str, Any]:
+    """Return a face as a row of a table."""
     from mien.editing.reading_tables import table_row
 
-    found = editor.find(mien.read_photo(photo))
-    for each in choose(found, face):
-        number, reading = found.index(each) + 1, editor.read(each)
-        yield {"photo": str(photo), "face": number, **table_row(each, reading)}, f"face {number}: {reading.describe()}"
+    return {"photo": str(photo), "face": number, **table_row(face, reading)}
 
 
 def _read_film(film: Path, out: Path | None, face: str, as_json: bool, editor: Editor) -> None:
