@@ -1,8 +1,9 @@
 """Time training steps on batches of noise: no dataset is needed, and the data does not change the speed.
 
 For each network, as the papers have it and with their losses (Wasserstein, gradient penalty, five critic steps), a step is
-taken in three ways: `eager`, in float32 and with nothing switched on; `ours`, as `mien train` takes it (channels_last, on
-a GPU bf16-mixed and fused Adam); `compiled`, the same with compile=yes. With --official the
+taken in three ways: `eager`, in float32 and with nothing switched on; `ours`, as `mien train` takes it (channels_last,
+fused Adam, and precision=bf16-mixed on a GPU or processor with instructions for it); `compiled`, the same with compile=yes.
+With --official the
 official code's own loop runs on the same batch. A step is what a loop does between two batches. Whole rounds of five
 steps are timed, after one to warm up; on a CPU processor time counts, since others may want the cores. Each way has a
 process of its own, whose largest memory is noted. FLOP are counted
@@ -39,7 +40,7 @@ from mien.methods.base import Batch
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.presets import PRESETS, configure, find_preset
-from mien.processes import make_fabric
+from mien.processes import knows_bfloat16, make_fabric
 from mien.stepping import TrainConfig, Trainer, take_step
 
 _STARGAN = {"adversarial": "wasserstein", "penalty": "gradient", "critic_steps": 5, "image_channels": 3}
@@ -70,6 +71,8 @@ class Work:
     """Of networks and noise."""
     checkout: Path | None = None
     """Of the official code."""
+    precision: str | None = None
+    """Of `ours` and `compiled`; None: the one with which this machine is faster."""
 
 
 def noise(config: Any, batch_size: int, device: torch.device | str) -> Batch:
@@ -135,9 +138,8 @@ def _configuration(work: Work) -> tuple[str, Any, TrainConfig]:
         found = find_preset(work.name)
         return (found.method, *configure(found, {"batch_size": work.batch_size} if work.batch_size else {}))
     name, config, _ = CASES[work.name]
-    # On a CPU without matrix units bfloat16 is slower than float32: there `ours` computes in float32.
-    reduced = torch.cuda.is_available() and work.way in ("ours", "compiled")
-    precision = "bf16-mixed" if reduced else "32-true"
+    faster = work.precision or ("bf16-mixed" if knows_bfloat16() else "32-true")
+    precision: Any = faster if work.way in ("ours", "compiled") else "32-true"
     return name, config, TrainConfig(batch_size=work.batch_size, precision=precision, compile=work.way == "compiled")
 
 
@@ -169,6 +171,7 @@ def measure(work: Work) -> dict[str, Any]:
         "seconds": seconds,
         "steps": steps,
         "batch_size": loop.batch_size,
+        "precision": loop.precision,
         "images_per_second": loop.batch_size / seconds,
         "flop_per_image": flop,
         "peak_flops": peak,
@@ -215,12 +218,13 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=0, help="default: 16, or the preset's own")
     parser.add_argument("--seconds", type=float, default=20.0, help="least time that each way is timed for")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], help="of ours; default: what is faster here")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)  # what the record says of the machine
 
-    shared = {"seconds": given.seconds, "threads": given.threads, "seed": given.seed}
+    shared = {"seconds": given.seconds, "threads": given.threads, "seed": given.seed, "precision": given.precision}
     for preset in given.preset:
         settings = [dict(PRESETS[preset].method_settings), dict(PRESETS[preset].train_settings)]
         digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -244,7 +248,7 @@ def main() -> None:
 def _report(work: Work, given: argparse.Namespace, facts: dict[str, Any]) -> float:
     """Measure, print and record; return the images per second."""
     found = in_a_process(work)
-    facts = facts | {"batch_size": found["batch_size"], "n": found["steps"], "seed": given.seed}
+    facts |= {key: found[key] for key in ("batch_size", "precision")} | {"n": found["steps"], "seed": given.seed}
     record(given.out, "train-step", found["seconds"], unit="s", **facts)
     record(given.out, "train-images-per-second", found["images_per_second"], unit="1/s", **facts)
     record(given.out, "train-flop-per-image", found["flop_per_image"], unit="FLOP", **facts)

@@ -11,6 +11,7 @@ Images are float NCHW in [-1, 1]. Codes are float (N, size).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,7 +19,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.grad import conv2d_input
 
 from mien.errors import ConfigError
 
@@ -157,6 +157,56 @@ def mirrored(edit: Edit) -> Edit:
     return Edit(torch.cat([-x, y], dim=1), edit.delta.flip(-1))
 
 
+class _Enhancer(nn.Module):
+    """Layers round a generator of half the side: they add finer movement and light to what it has drawn, at first none."""
+
+    def __init__(self, image_channels: int, channels_in: int, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.entry = _ModulatedConv(image_channels + 2, channels, embedding, kernel=4, stride=2)
+        self.lift = nn.Conv2d(channels_in, channels, 3, 1, 1)
+        self.fine = _ModulatedConv(2 * channels, channels, embedding)
+        self.to_coarse = nn.Conv2d(channels, 3, 3, 1, 1)
+        self.detail = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.to_residual = nn.Conv2d(channels, 4 * image_channels, 3, 1, 1)
+        for layer in (self.to_coarse, self.to_residual):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, images: Tensor, features: Tensor, coarse: Tensor, residual: Tensor, embedding: Tensor, bound: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features, movement with mask (at half the images' side) and residual, each twice as large as given."""
+        x = torch.cat([self.entry(_with_places(images), embedding), _doubled(self.lift(features), "nearest")], dim=1)
+        x = self.fine(x, embedding)
+        added = self.to_coarse(x).float()
+        added = torch.cat([bound * torch.tanh(added[:, :2]), added[:, 2:]], dim=1)
+        return x, _doubled(coarse.float()) + added, _doubled(residual) + _shuffled(self.to_residual, self.detail, x)
+
+
+def _doubled(maps: Tensor, mode: Literal["nearest", "bilinear"] = "bilinear") -> Tensor:
+    """Return maps at twice their side."""
+    return F.interpolate(maps, scale_factor=2.0, mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def _with_places(images: Tensor) -> Tensor:
+    """Return images with two planes of coordinates, y and |x|: faces are aligned, a place in the crop is one in the face.
+
+    |x| and not x is meant to make it hard to tell left from right; only `both_sides` makes expressions symmetric.
+    """
+    places = sampling_grid(images.new_zeros(1, 2, *images.shape[-2:])).permute(0, 3, 1, 2)
+    places = torch.cat([places[:, :1].abs(), places[:, 1:]], dim=1)
+    return torch.cat([images, places.to(images.dtype).expand(images.shape[0], -1, -1, -1)], dim=1)
+
+
+def _shuffled(to_residual: nn.Module, detail: nn.Module, features: Tensor) -> Tensor:
+    """Return a residual at twice the features' side.
+
+    Four values of each place are its four pixels, smoothed against their chequered pattern. A layer of its own at full
+    resolution took a quarter of a training step.
+    """
+    return smooth(F.pixel_shuffle(to_residual(F.relu(detail(features))).float(), 2))
+
+
 class WarpGenerator(nn.Module):
     """Predict a smooth displacement, a soft mask and a bounded residual: y = (1-m) warp(x) + m clamp(warp(x) + r).
 
@@ -168,6 +218,11 @@ class WarpGenerator(nn.Module):
 
     With `both_sides` an edit is the mean of that and of its mirror image's edit, mirrored back: a mirrored photo then gets
     the mirrored edit exactly, and no expression is lopsided but by what the face is. It costs as much as a second image.
+
+    With `enhancers` the network is one for images of half the side, or of a quarter and so on, with layers round it that
+    add what is finer (local enhancers: Wang et al., pix2pixHD, CVPR 2018). A new enhancer adds nothing: a network that was
+    trained on small faces goes on with larger ones where it stood (`grown`). Image sides must be multiples of
+    4 * 2^enhancers.
     """
 
     def __init__(
@@ -182,6 +237,7 @@ class WarpGenerator(nn.Module):
         margin: float = 0.1,
         embedding: int = 64,
         both_sides: bool = False,
+        enhancers: int = 0,
     ) -> None:
         super().__init__()
         self.image_channels = image_channels
@@ -193,8 +249,6 @@ class WarpGenerator(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(code_size, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
         )
-        # Two coordinate planes, y and |x|: the faces are aligned, so that a place in the crop is a place in the face. |x|
-        # and not x is meant to make it hard to tell left from right; only `both_sides` makes expressions symmetric.
         self.down = nn.ModuleList(
             [
                 _ModulatedConv(image_channels + 2, width, embedding, kernel=4, stride=2),
@@ -217,31 +271,39 @@ class WarpGenerator(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.constant_(self.to_mask.bias, -1.5)  # type: ignore[arg-type]
+        self.enhancers = nn.ModuleList()
+        for _ in range(enhancers):
+            finer = max(width // 2, 8)  # half as many channels at twice the side
+            self.enhancers.append(_Enhancer(image_channels, width, finer, embedding))
+            width = finer
 
     def maps(
         self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]
     ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 1 h w"], Float[Tensor, "n c h w"]]:
         """Return displacement (units of half the image), mask in [0, 1] and residual, all at the images' size."""
         height, width = images.shape[-2:]
-        if height % 4 or width % 4:
-            raise ConfigError(f"the warp generator cannot take {width}x{height} images", hint="use multiples of 4")
+        least = 4 * 2 ** len(self.enhancers)
+        if height % least or width % least:
+            raise ConfigError(
+                f"the warp generator cannot take {width}x{height} images", hint=f"use multiples of {least}"
+            )
         embedding = self.embed(codes)
-        coordinates = sampling_grid(images.new_zeros(1, 2, height, width)).permute(0, 3, 1, 2)
-        coordinates = torch.cat([coordinates[:, :1].abs(), coordinates[:, 1:]], dim=1)
-        x = torch.cat([images, coordinates.to(images.dtype).expand(images.shape[0], -1, -1, -1)], dim=1)
-        half = self.down[0](x, embedding)
+        sizes = [images]
+        for _ in self.enhancers:
+            sizes.append(F.avg_pool2d(sizes[-1], 2))
+        half = self.down[0](_with_places(sizes.pop()), embedding)
         x = self.down[1](half, embedding)
         for block in self.blocks:
             first, second = block.children()
             x = x + second(first(x, embedding))
-        x = self.up(F.interpolate(x, scale_factor=2.0, mode="nearest"), embedding)
+        x = self.up(_doubled(x, "nearest"), embedding)
         x = self.fine(torch.cat([x, half], dim=1), embedding)
-        window = edge_window(height, width, self.margin, images.device)
         coarse = torch.cat([self.max_displacement * torch.tanh(self.to_displacement(x)), self.to_mask(x)], dim=1)
-        coarse = F.interpolate(coarse.float(), size=(height, width), mode="bilinear", align_corners=False)
-        # The residual has the images' resolution: four values of each half-resolution place are its four pixels, smoothed
-        # against their chequered pattern. A layer of its own at full resolution took a quarter of a training step.
-        residual = smooth(F.pixel_shuffle(self.to_residual(F.relu(self.detail(x))).float(), 2))
+        residual = _shuffled(self.to_residual, self.detail, x)
+        for enhancer in self.enhancers:
+            x, coarse, residual = enhancer(sizes.pop(), x, coarse, residual, embedding, self.max_displacement)
+        window = edge_window(height, width, self.margin, images.device)
+        coarse = _doubled(coarse.float())
         residual = self.max_residual * torch.tanh(residual)
         return coarse[:, :2] * window, torch.sigmoid(coarse[:, 2:]) * window, residual
 
@@ -268,27 +330,55 @@ class CriticOutput(NamedTuple):
     heads: tuple[Tensor, ...]
 
 
+class Halving(nn.Conv2d):
+    """A 4x4 convolution of stride 2, as `nn.Conv2d`, that trains faster on a CPU where few pixels meet many weights.
+
+    There it is one product of matrices. Torch's convolution (2.13) is up to four times slower for 1024 to 2048 channels at
+    4 x 4 pixels, since it copies the weights into other layouts for a batch of few pixels.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution."""
+        return self.linear(x, self.bias)
+
+    def linear(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return the convolution with another bias, or none."""
+        pixels = (x.shape[2] // 2) * (x.shape[3] // 2)
+        if x.device.type == "cpu" and self.training and pixels <= 16 and self.weight.numel() >= 2**22:
+            return _as_product(x, self.weight, bias)
+        return F.conv2d(x, self.weight, bias, self.stride, self.padding)
+
+
+def _as_product(x: Float[Tensor, "n c h w"], weight: Float[Tensor, "o c 4 4"], bias: Tensor | None) -> Tensor:
+    """Return the convolution of stride 2 as a product of two matrices: each window is a row, each filter a column."""
+    windows = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).unfold(1, 4, 2).unfold(2, 4, 2)  # n, rows, columns, c, 4, 4
+    n, rows, columns = windows.shape[:3]
+    windows = windows.permute(0, 1, 2, 4, 5, 3).reshape(n * rows * columns, -1)
+    found = F.linear(windows, weight.permute(0, 2, 3, 1).flatten(1), bias)  # weights in channels_last are not copied
+    return found.view(n, rows, columns, -1).permute(0, 3, 1, 2)
+
+
 class _RealnessGradient(torch.autograd.Function):
     """What `PatchCritic.realness_gradient` says; the last of `weights` are the patch head's."""
 
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, convolutions: list[nn.Conv2d], slope: float, mean: bool, *weights: Tensor
+        ctx: Any, images: Tensor, convolutions: list[Halving], slope: float, mean: bool, *weights: Tensor
     ) -> Tensor:
-        positive, sizes = [], []
-        with torch.autocast(images.device.type, enabled=False):
-            x = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
+        positive = []
+        with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+            start = images.detach().float() if images.dtype in (torch.float16, torch.bfloat16) else images.detach()
+            x = start.requires_grad_()
             for layer in convolutions:
-                sizes.append(x.shape)
                 x = layer(x)
-                positive.append(x > 0)
+                positive.append(x.detach() > 0)
                 x = F.leaky_relu(x, slope)
             patches = F.conv2d(x, weights[-1], padding=1)
             share = 1.0 / patches[0].numel() if mean else 1.0
-            gradient = conv2d_input(x.shape, weights[-1], torch.full_like(patches, share), padding=1)
-            for layer, size, above in zip(convolutions[::-1], sizes[::-1], positive[::-1], strict=True):
-                gradient = torch.where(above, gradient, slope * gradient)
-                gradient = conv2d_input(size, layer.weight, gradient, layer.stride, layer.padding)  # type: ignore[arg-type]
+            (gradient,) = torch.autograd.grad(share * patches.sum(), start)
         ctx.save_for_backward(*weights, *positive)
         ctx.convolutions, ctx.slope, ctx.share = convolutions, slope, share
         return gradient
@@ -300,8 +390,8 @@ class _RealnessGradient(torch.autograd.Function):
         weights, positive = ctx.saved_tensors[: count + 1], ctx.saved_tensors[count + 1 :]
         with torch.enable_grad(), torch.autocast(direction.device.type, enabled=False):
             x = direction
-            for layer, weight, above in zip(ctx.convolutions, weights, positive, strict=False):
-                x = F.conv2d(x, weight, None, layer.stride, layer.padding)
+            for layer, above in zip(ctx.convolutions, positive, strict=True):
+                x = layer.linear(x)
                 x = torch.where(above, x, ctx.slope * x)
             moved = ctx.share * F.conv2d(x, weights[-1], padding=1).sum()
             wanted = [weight for weight, needed in zip(weights, ctx.needs_input_grad[4:], strict=True) if needed]
@@ -314,6 +404,9 @@ class PatchCritic(nn.Module):
 
     With 64 channels, 6 layers, 128 px and heads of 7 (classes) and 2 (coordinates) it has GANmut's 44,794,816
     parameters.
+
+    With `enhancers` it is one for images of half the side, or of a quarter and so on, with as many layers before it, of
+    `base_channels` each (`grown`).
     """
 
     def __init__(
@@ -324,20 +417,22 @@ class PatchCritic(nn.Module):
         base_channels: int = 64,
         num_layers: int = 6,
         slope: float = 0.01,
+        enhancers: int = 0,
     ) -> None:
         super().__init__()
-        final_size = image_size // 2**num_layers
+        final_size = image_size // 2 ** (num_layers + enhancers)
         if final_size < 1:
             raise ConfigError(
-                f"a critic of {num_layers} layers halves {image_size} px away",
-                hint=f"set critic_layers to {image_size.bit_length() - 1} or less",
+                f"a critic of {num_layers + enhancers} layers halves {image_size} px away",
+                hint=f"set critic_layers to {image_size.bit_length() - 1 - enhancers} or less",
             )
         layers: list[nn.Module] = []
         width = image_channels
-        for index in range(num_layers):
-            after = base_channels * 2**index
-            layers += [nn.Conv2d(width, after, 4, 2, 1), nn.LeakyReLU(slope, inplace=True)]
+        for index in range(num_layers + enhancers):
+            after = base_channels * 2 ** max(0, index - enhancers)
+            layers += [Halving(width, after), nn.LeakyReLU(slope, inplace=True)]
             width = after
+        self.slope = slope
         self.main = nn.Sequential(*layers)
         self.realness = nn.Conv2d(width, 1, 3, 1, 1, bias=False)
         self.heads = nn.ModuleList(nn.Conv2d(width, size, final_size, bias=False) for size in heads)
@@ -361,15 +456,39 @@ class PatchCritic(nn.Module):
         gradient and a direction v is what the same network, without biases and with the slopes that the image gave, makes
         of v; and the derivative of that is had by going forward once more, and back.
         """
-        convolutions = [layer for layer in self.main if isinstance(layer, nn.Conv2d)]
-        slope = next(layer.negative_slope for layer in self.main if isinstance(layer, nn.LeakyReLU))
+        convolutions = [layer for layer in self.main if isinstance(layer, Halving)]
         weights = [*(layer.weight for layer in convolutions), self.realness.weight]
-        return _RealnessGradient.apply(images, convolutions, slope, patches == "mean", *weights)
+        return _RealnessGradient.apply(images, convolutions, self.slope, patches == "mean", *weights)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> CriticOutput:
         """Judge images of the size that the critic was made for."""
         features = self.main(images)
         return CriticOutput(self.realness(features), tuple(head(features)[:, :, 0, 0] for head in self.heads))
+
+
+def grown(generator: nn.Module, critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a smaller pair of networks knows (`generator.*`, `critic.*`) as the state of this one, new so far.
+
+    The pair has one enhancer more. It then does to images what the small one does to them at half the side: the new
+    enhancer adds nothing yet, and of the critic's new first layer two channels are the halved image and its negative, whose
+    difference behind a leaky rectifier is the image again; its other channels begin at random, and count nothing at first.
+    """
+    new = {f"critic.{name}": tensor.detach().clone() for name, tensor in critic.state_dict().items()}
+    new |= {f"generator.{name}": tensor.detach().clone() for name, tensor in generator.state_dict().items()}
+    small = {}
+    for name, tensor in state.items():
+        part, _, rest = name.partition(".main.")
+        index, _, kind = rest.partition(".")
+        small[f"critic.main.{int(index) + 2}.{kind}" if part == "critic" and rest else name] = tensor
+    entry, bias, onward = (new[f"critic.main.{name}"] for name in ("0.weight", "0.bias", "2.weight"))
+    onward.zero_()
+    for channel in range(entry.shape[1]):
+        for sign in (1, -1):
+            at = 2 * channel + (sign < 0)
+            entry[at], bias[at] = 0.0, 0.0
+            entry[at, channel, 1:3, 1:3] = sign / 4
+            onward[:, at] = small["critic.main.2.weight"][:, channel] * (sign / (1 + critic.slope))
+    return {**new, **small, "critic.main.2.weight": onward}
 
 
 def count_parameters(module: nn.Module) -> int:

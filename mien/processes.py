@@ -76,6 +76,15 @@ def make_fabric(precision: str, devices: int = 1) -> Any:
     )
 
 
+def knows_bfloat16() -> bool:
+    """Say whether what `make_fabric` takes has instructions for products in bfloat16: a GPU, or an x86 processor with
+    AVX512-BF16 or AMX. A processor without them is slower at it than at float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 does not tell
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
 def _die_with_the_leader() -> None:
     """Let Linux end a process that `mien train` started when the leader ends, however it does; else it might wait on."""
     if sys.platform == "linux" and os.environ.get("LOCAL_RANK", "0") != "0":

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
+from mien.networks import grown
 from mien.runs import Run
 
 
@@ -27,13 +28,16 @@ class StartingPoint:
     """Whether its edits are the same on both sides of a face, which no tensor tells."""
 
     def fill(self, method: Method) -> None:
-        """Copy the networks into a method, whose must be the same."""
+        """Copy the networks into a method, whose must be the same, or of twice the side with one enhancer more."""
+        had = len({name.split(".")[2] for name in self.state if name.startswith("generator.enhancers.")})
+        grows = getattr(method.config, "enhancers", 0) == had + 1
         try:
-            method.load_state_dict(self.state)
-        except RuntimeError:
+            method.load_state_dict(grown(method.generator, method.critic, self.state) if grows else self.state)
+        except (RuntimeError, KeyError, IndexError):
             raise RunError(
                 f"{self.name} holds other networks than this configuration",
-                hint="give the sizes and expressions that it has",
+                hint="give the sizes and expressions that it has; to go on at twice its image_size, say enhancers="
+                f"{had + 1}",
             ) from None
 
 

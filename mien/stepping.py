@@ -147,12 +147,14 @@ class Trainer:
         self.config = config
 
     def set_learning_rate(self, step: int) -> None:
-        """Set the learning rate of a step, counted from 0: the method's, or what is left of it near the end."""
+        """Set the learning rates of a step, counted from 0: the method's, or what is left of them near the end."""
         falling, left = self.config.decay_share * self.config.steps, self.config.steps - step
         share = min(1.0, max(0, left) / falling) if falling else 1.0
-        for optimizer in self.optimizers.values():
+        rate = share * self.method.config.learning_rate
+        critics = rate * getattr(self.method.config, "critic_rate", 1.0)
+        for player, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = share * self.method.config.learning_rate
+                group["lr"] = critics if player == "critic" else rate
 
     def state(self) -> dict[str, Tensor]:
         """Return every tensor of the state under a flat name."""

@@ -16,7 +16,7 @@ from mien.errors import RunError
 from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
-from mien.pretrained import export, starting_point
+from mien.pretrained import export, load_model, starting_point
 from mien.runs import Run, file_sha256
 from mien.training import Progress, TrainConfig, train, trained_method
 
@@ -51,6 +51,26 @@ def test_it_resumes_even_if_its_origin_went_on_meanwhile(
     again = fine_tune(tmp_path / "tuned", first.path, prepared, tiny_ganmut, tiny_loop, steps=3)
     assert again.configuration["init"]["step"] == 6
     assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+
+
+def test_it_goes_on_at_twice_the_side(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    """With an enhancer the networks that were trained on small faces go on with large ones where they stood."""
+    warps = dataclasses.replace(tiny_ganmut, generator="warp")
+    small = train("test", "ganmut", warps, tiny_loop, prepared.path, tmp_path / "small")
+    twice = dataclasses.replace(warps, image_size=2 * warps.image_size, enhancers=1, learning_rate=1e-9)
+    large = fine_tune(tmp_path / "large", small.path, prepared, twice, tiny_loop)
+    before, after = (trained_method(run)[0] for run in (small, large))
+    images = torch.rand(2, warps.image_channels, twice.image_size, twice.image_size) * 2 - 1
+    halved = torch.nn.functional.avg_pool2d(images, 2)
+    assert torch.allclose(after.read(images).probabilities, before.read(halved).probabilities, atol=1e-4)
+    again = load_model(export(large, tmp_path / "large.safetensors"))
+    assert again.image_size == 2 * warps.image_size
+    wrong = dataclasses.replace(twice, enhancers=2, image_size=4 * warps.image_size)
+    with pytest.raises(RunError, match="other networks") as caught:
+        fine_tune(tmp_path / "wrong", small.path, prepared, wrong, tiny_loop)
+    assert "say enhancers=1" in caught.value.hint
 
 
 def test_other_networks_are_refused(

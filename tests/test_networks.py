@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import jaxtyping
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
@@ -17,12 +18,14 @@ from mien.methods.ganmut import GANmut, GANmutConfig
 from mien.methods.stargan import StarGAN, StarGANConfig
 from mien.networks import (
     Edit,
+    Halving,
     PatchCritic,
     ResidualGenerator,
     WarpGenerator,
     apply_edit,
     count_parameters,
     edge_window,
+    grown,
     mirrored,
     sampling_grid,
     smooth,
@@ -360,3 +363,75 @@ def test_two_batches_are_judged_as_each_alone() -> None:
         alone = critic(one)
         assert torch.allclose(judged.realness, alone.realness, atol=1e-6)
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(judged.heads, alone.heads, strict=True))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_as_a_product_of_matrices_a_convolution_is_the_same(layout: torch.memory_format) -> None:
+    """Training takes the product where few pixels meet many weights, and torch's convolution for everything else."""
+    torch.manual_seed(0)
+    layer = Halving(512, 512).to(memory_format=layout)  # type: ignore[call-overload]
+    found = {}
+    for training in (True, False):
+        layer.train(training).zero_grad()
+        images = torch.randn(3, 512, 4, 6, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        output = layer(images)
+        output.square().sum().backward()
+        assert layer.weight.grad is not None and layer.bias is not None and images.grad is not None
+        found[training] = (output, images.grad, layer.weight.grad.clone(), layer.bias.grad)
+    assert any("Addmm" in str(step) for step in _steps_of(found[True][0].grad_fn))
+    assert any("Convolution" in str(step) for step in _steps_of(found[False][0].grad_fn))
+    for ours, torchs in zip(found[True], found[False], strict=True):
+        assert torch.allclose(ours, torchs, rtol=1e-4, atol=1e-4)
+
+
+def _steps_of(node: Any) -> list[Any]:
+    return [] if node is None else [node, *itertools.chain(*(_steps_of(before) for before, _ in node.next_functions))]
+
+
+# --- networks that grow ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_grown_pair_does_to_large_images_what_the_small_one_does_at_half_the_side(channels: int, before: int) -> None:
+    torch.manual_seed(0)
+    side = 16 * 2**before
+    small = WarpGenerator(channels, 2, 8, 1, both_sides=True, enhancers=before)
+    small_critic = PatchCritic(channels, side, (7, 2), base_channels=8, num_layers=2, enhancers=before)
+    for parameter in small.parameters():  # edits that are visible
+        torch.nn.init.normal_(parameter, std=0.15)
+    large = WarpGenerator(channels, 2, 8, 1, both_sides=True, enhancers=before + 1)
+    critic = PatchCritic(channels, 2 * side, (7, 2), base_channels=8, num_layers=2, enhancers=before + 1)
+    state = {f"generator.{name}": tensor for name, tensor in small.state_dict().items()}
+    state |= {f"critic.{name}": tensor for name, tensor in small_critic.state_dict().items()}
+    together = grown(large, critic, state)
+    large.load_state_dict({name.removeprefix("generator."): t for name, t in together.items() if name[0] == "g"})
+    critic.load_state_dict({name.removeprefix("critic."): t for name, t in together.items() if name[0] == "c"})
+
+    images, codes = torch.rand(3, channels, 2 * side, 2 * side) * 2 - 1, torch.randn(3, 2)
+    halved = F.avg_pool2d(images, 2)
+    assert torch.allclose(critic(images).realness, small_critic(halved).realness, atol=1e-5)
+    for ours, theirs in zip(critic(images).heads, small_critic(halved).heads, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+    # The same movement, but for sampling up in two steps and the window, which is finer now.
+    ours, theirs = large(images, codes).displacement, small(halved, codes).displacement
+    assert theirs.abs().max() > 0.05
+    assert (F.avg_pool2d(ours, 2) - theirs).abs().max() < 0.15 * theirs.abs().max()
+
+
+def test_an_enhancer_learns_from_the_first_step_on() -> None:
+    torch.manual_seed(0)
+    generator = WarpGenerator(1, 2, 8, 1, enhancers=1)
+    images = torch.rand(2, 1, 16, 16) * 2 - 1
+    apply_edit(images, generator(images, torch.randn(2, 2))).square().sum().backward()
+    for layer in (generator.enhancers[0].to_coarse, generator.enhancers[0].to_residual):
+        assert layer.weight.grad.abs().max() > 0
+
+
+def test_sides_that_no_enhancer_halves_are_refused() -> None:
+    with pytest.raises(ConfigError, match="12x12") as caught:
+        WarpGenerator(1, 2, 8, 1, enhancers=1)(torch.zeros(1, 1, 12, 12), torch.zeros(1, 2))
+    assert caught.value.hint == "use multiples of 8"
+    with pytest.raises(ConfigError, match="halves 16 px away") as caught:
+        PatchCritic(1, 16, (7,), num_layers=4, enhancers=1)
+    assert "critic_layers to 3" in caught.value.hint

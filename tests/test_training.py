@@ -214,6 +214,12 @@ def test_the_learning_rate_falls_evenly_over_its_share_and_moves_by_no_more(
     base = tiny_ganmut.learning_rate
     assert np.allclose(rates, base * np.array([1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25])[:, None])
 
+    faster = dataclasses.replace(tiny_ganmut, critic_rate=3.0)
+    other = Trainer(GANmut(faster), TrainConfig(steps=10, batch_size=8, decay_share=0.4), CPU)
+    other.set_learning_rate(8)
+    found = {player: optimizer.param_groups[0]["lr"] for player, optimizer in other.optimizers.items()}
+    assert found == {"critic": pytest.approx(1.5 * base), "generator": pytest.approx(0.5 * base)}
+
     batches = Batches(
         prepared, tiny_ganmut.expressions, image_size=16, image_channels=1, batch_size=8, seed=0, device=CPU
     )

@@ -101,6 +101,9 @@ class GeneratorSettings:
     """Residual blocks of the generator."""
     both_sides: bool = False
     """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
+    enhancers: int = 0
+    """How many times the side was doubled since networks of this size (warp generator): each adds layers round them, which
+    `--init` of the smaller ones fills so that nothing changes at first."""
     lambda_bend: float = 0.0
     """Weight of the displacement's bending energy (warp generator)."""
     lambda_stretch: float = 0.0
@@ -121,12 +124,21 @@ class GeneratorSettings:
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
 
+    critic_rate: float = 1.0
+    """The critic's learning rate as a multiple of the generator's (two time-scale update rule, Heusel et al. 2017)."""
+
     def build_generator(self, image_channels: int, code_size: int) -> ResidualGenerator | WarpGenerator:
         """Return a new generator for images of so many channels and codes of so many numbers."""
         sizes = (image_channels, code_size, self.generator_channels, self.generator_blocks)
         if self.generator == "residual":
             return ResidualGenerator(*sizes)
-        return WarpGenerator(*sizes, both_sides=self.both_sides)
+        return WarpGenerator(*sizes, both_sides=self.both_sides, enhancers=self.enhancers)
+
+
+def build_critic(config: Any, *heads: int) -> PatchCritic:
+    """Return a new critic of a method's sizes, with a head for each number of values that it is to tell."""
+    sizes = (config.critic_channels, config.critic_layers)
+    return PatchCritic(config.image_channels, config.image_size, heads, *sizes, enhancers=config.enhancers)
 
 
 def hidden(images: Float[Tensor, "n c h w"], share: float, batch: Batch) -> Float[Tensor, "n c h w"]:
@@ -153,6 +165,7 @@ class Method(nn.Module, abc.ABC):
 
     Config: ClassVar[type]
     config: Any
+    generator: nn.Module
     critic: PatchCritic
 
     @property
@@ -286,20 +299,24 @@ def check_settings(config: Any) -> None:
     """Check those fields of a method's configuration that every method has."""
     check_choices(config)
     require(config.image_channels in (1, 3), "image_channels", config.image_channels, "1 (grey) or 3 (RGB)")
-    fits = config.image_size % 4 == 0 and config.image_size >= 8
-    require(fits, "image_size", config.image_size, "a multiple of 4, from 8")
+    require(0 <= config.enhancers <= 4, "enhancers", config.enhancers, "from 0 to 4")
+    least = 4 * 2**config.enhancers
+    fits = config.image_size % least == 0 and config.image_size >= 2 * least
+    require(fits, "image_size", config.image_size, f"a multiple of {least}, from {2 * least}")
     sizes = ("generator_channels", "generator_blocks", "critic_channels", "critic_layers")
     for name in (*sizes, "critic_steps", "penalty_interval"):
         require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")
     for name in (field.name for field in dataclasses.fields(config) if field.name.startswith("lambda_")):
         require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
     warps = config.generator == "warp"
+    require(warps or not config.enhancers, "enhancers", config.enhancers, "0, unless the generator is `warp`")
     require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
     require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")
     require(0 < config.learning_rate < math.inf, "learning_rate", config.learning_rate, "above 0, and finite")
+    require(0 < config.critic_rate < math.inf, "critic_rate", config.critic_rate, "above 0, and finite")
     moments = len(config.betas) == 2 and all(0 <= beta < 1 for beta in config.betas)
     require(moments, "betas", config.betas, "two numbers, at least 0 and below 1")
 

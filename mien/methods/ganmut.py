@@ -42,6 +42,7 @@ from mien.methods.base import (
     Method,
     Part,
     Reading,
+    build_critic,
     check_settings,
     critic_penalty,
     draw_part,
@@ -50,7 +51,7 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, apply_edit
+from mien.networks import CriticOutput, Edit, apply_edit
 from mien.spaces import DiscSpace
 
 
@@ -229,9 +230,7 @@ class GANmut(Method):
         k = len(config.expressions)
         self.generator = config.build_generator(config.image_channels, 2)
         self.axes = nn.Parameter(initial_axes(config.axes, k - 1))
-        self.critic = PatchCritic(
-            config.image_channels, config.image_size, (k, 2), config.critic_channels, config.critic_layers
-        )
+        self.critic = build_critic(config, k, 2)
 
     @property
     def smallest_batch(self) -> int:

@@ -42,6 +42,7 @@ from mien.methods.base import (
     Method,
     Part,
     Reading,
+    build_critic,
     check_settings,
     critic_penalty,
     draw_part,
@@ -49,7 +50,7 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, apply_edit
+from mien.networks import CriticOutput, Edit, apply_edit
 from mien.spaces import DiscSpace, GaussianPlane
 
 #: Added to every width: a Gaussian of none would have no inverse, and no gradient to find its way back.
@@ -205,9 +206,7 @@ class GaussianGANmut(Method):
         self.angles = nn.Parameter(torch.zeros(k))
         self.axes = nn.Parameter(torch.full((k, 2), config.initial_width))
         # The official head has two rows behind the classes for the place; two heads are the same layer, cut.
-        self.critic = PatchCritic(
-            config.image_channels, config.image_size, (k, 2), config.critic_channels, config.critic_layers
-        )
+        self.critic = build_critic(config, k, 2)
 
     @property
     def smallest_batch(self) -> int:

@@ -39,6 +39,7 @@ from mien.methods.base import (
     GeneratorSettings,
     Method,
     Reading,
+    build_critic,
     check_settings,
     critic_penalty,
     draw_part,
@@ -47,7 +48,7 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, apply_edit
+from mien.networks import CriticOutput, Edit, apply_edit
 from mien.spaces import LabelSpace
 
 
@@ -125,9 +126,7 @@ class StarGAN(Method):
         self.config = config
         k = len(config.expressions)
         self.generator = config.build_generator(config.image_channels, k)
-        self.critic = PatchCritic(
-            config.image_channels, config.image_size, (k,), config.critic_channels, config.critic_layers
-        )
+        self.critic = build_critic(config, k)
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters of the critic and of the generator."""
