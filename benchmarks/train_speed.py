@@ -2,7 +2,7 @@
 
 For each network, as the papers have it and with their losses (Wasserstein, gradient penalty, five critic steps), a step is
 taken in three ways: `eager`, in float32 and with nothing switched on; `ours`, as `mien train` takes it (channels_last,
-fused Adam, freed memory kept, and precision=bf16-mixed on a GPU or processor with instructions for it); `compiled`, the
+fused Adam, and precision=bf16-mixed on a GPU or processor with instructions for it); `compiled`, the
 same with compile=yes. With --official the official code's own loop runs on the same batch. A step is what a loop does
 between two batches. Whole rounds of five steps are timed, after one to warm up; on a CPU processor time counts, since
 others may want the cores. Each way has a process of its own, whose largest memory is noted. FLOP are counted by torch from
@@ -39,7 +39,7 @@ from mien.methods.base import Batch
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.presets import PRESETS, configure, find_preset
-from mien.processes import keep_freed_memory, knows_bfloat16, make_fabric
+from mien.processes import knows_bfloat16, make_fabric
 from mien.stepping import TrainConfig, Trainer, take_step
 
 _STARGAN = {"adversarial": "wasserstein", "penalty": "gradient", "critic_steps": 5, "image_channels": 3}
@@ -146,8 +146,6 @@ def measure(work: Work) -> dict[str, Any]:
     """Time one way of taking steps; runs in a process of its own."""
     torch.set_num_threads(work.threads)
     torch.manual_seed(work.seed)
-    if work.way in ("ours", "compiled", "preset"):
-        keep_freed_memory()
     name, config, loop = _configuration(work)
     fabric = make_fabric(loop.precision)
     device = fabric.device

@@ -85,18 +85,6 @@ def knows_bfloat16() -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def keep_freed_memory() -> None:
-    """Let this process keep the memory that it frees, where the C library is glibc; elsewhere do nothing.
-
-    By default large blocks go back to the system at once, and each new one is filled with zeros, page by page: of a CPU's
-    training at GANmut's official sizes that took a sixth of the time. For programs that do nothing but train.
-    """
-    no_large_blocks_apart, never_return = (-4, 0), (-1, -1)  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
-    if sys.platform == "linux" and (set_option := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
-        for option in (no_large_blocks_apart, never_return):
-            set_option(*option)
-
-
 def _die_with_the_leader() -> None:
     """Let Linux end a process that `mien train` started when the leader ends, however it does; else it might wait on."""
     if sys.platform == "linux" and os.environ.get("LOCAL_RANK", "0") != "0":

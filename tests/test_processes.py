@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,38 +144,6 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(start: Callable[..., Ru
         start(tmp_path / "run", accumulate=3)
     assert "a multiple of 3" in error.value.hint
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator it is about")
-def test_freed_memory_is_kept_and_not_cleared_anew() -> None:
-    """Blocks of 64 MB, used and freed: by default each one's 16,384 pages are faults, with it only the first ones'."""
-    code = textwrap.dedent("""
-        import resource, sys
-        import torch
-        from mien.processes import keep_freed_memory
-
-        if sys.argv[1] == "keep":
-            keep_freed_memory()
-
-        def faults():
-            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-        for _ in range(3):
-            torch.ones(2**24)
-        before = faults()
-        for _ in range(4):
-            torch.ones(2**24)
-        print(faults() - before)
-    """)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD"))}
-    found = {
-        way: int(
-            subprocess.run([sys.executable, "-c", code, way], env=environment, capture_output=True, check=True).stdout
-        )
-        for way in ("keep", "default")
-    }
-    assert found["keep"] < 1000
-    assert found["default"] > 2 * found["keep"]  # not 65,536 where the system hands out huge pages
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is asked instead of the processor")

@@ -49,10 +49,8 @@ def train(
         print(json.dumps(whole, indent=2))
         return
     from mien.pretrained import starting_point
-    from mien.processes import keep_freed_memory, leads
+    from mien.processes import leads
     from mien.training import train as run_training
-
-    keep_freed_memory()
 
     origin = starting_point(init) if init is not None else None
     if origin is not None and origin.both_sides and not method_config.both_sides:
