@@ -79,11 +79,11 @@ PARTS = (
         {**_SMALL, "steps": 4},
         epochs=400,
     ),
-    # Expressions first, then realism: what ships of each is its second part.
+    # Expressions first, then realism: what ships is the second part.
     Part("ganmut-fer2013-first", "fer2013-64", "ganmut-fer2013", {}, _SMALL),
     Part("ganmut-fer2013", "fer2013-64", "ganmut-fer2013-finish", {}, _SMALL, after="ganmut-fer2013-first"),
-    Part("ganmut-mixed-128-first", "mixed-128", "ganmut-mixed-128", {}, _SMALL_128),
-    Part("ganmut-mixed-128", "mixed-128", "ganmut-mixed-128-finish", {}, _SMALL_128, after="ganmut-mixed-128-first"),
+    # The same networks go on at twice their side.
+    Part("ganmut-mixed-128", "mixed-128", "ganmut-mixed-128", {}, _SMALL_128, after="ganmut-fer2013"),
     Part("judge-resnet18", "fer2013-48", "resnet18-small", {"precision": "bf16-mixed"}, _SMALL_JUDGE, judge=True),
     Part("judge-vgg16", "fer2013-48", "vgg16_bn-small", {"precision": "bf16-mixed"}, _SMALL_JUDGE, judge=True),
 )

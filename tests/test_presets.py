@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from mien.errors import ConfigError
 from mien.methods import METHODS
-from mien.methods.base import config_from_mapping
+from mien.methods.base import Batch, config_from_mapping
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.prepared import PreparedSet
@@ -31,6 +32,34 @@ def test_every_preset_configures_a_method_that_can_be_built(name: str) -> None:
     side = method_config.image_size
     images = torch.zeros(2, method_config.image_channels, side, side, device="meta")
     assert len(method.get_submodule("critic")(images).heads[0]) == 2
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_step_waits_for_its_device_or_mixes_it_with_the_processor(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On torch's device without values: reading one raises there, and so do sums of a tensor there and one here."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # unknown to that device
+    small = {"generator_channels": 8, "critic_channels": 8, "generator_blocks": 1, "batch_size": 16}
+    preset = find_preset(name)
+    config, loop = configure(preset, small)
+    with torch.device("meta"):
+        method = METHODS[preset.method](config)
+        labels = torch.zeros(loop.batch_size, dtype=torch.long)
+        images = torch.zeros(loop.batch_size, config.image_channels, config.image_size, config.image_size)
+        batch = Batch(images, labels, torch.zeros(loop.batch_size, len(config.expressions)))
+    moved = set()
+    for step in (
+        0,
+        config.critic_steps * config.penalty_interval - 1,
+    ):  # with and without a penalty, and the generator's
+        for player, terms in method.updates(batch, step):
+            total = torch.stack(list(terms.values())).sum()
+            assert total.device.type == "meta"
+            total.backward()
+            moved.add(player)
+    assert moved == set(method.players())
+    assert all(parameter.grad is not None for parameter in method.generator.parameters())
 
 
 @pytest.mark.parametrize("name", PRESETS)
