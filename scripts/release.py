@@ -15,6 +15,7 @@ numbers, and the newest lines of benchmarks/results.jsonl. The last writes a jud
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -83,7 +84,7 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
     """Export the last of a chain of runs under a name, with the facts that only its prepared set and presets know.
 
     `after` names shipped weights that the chain went on from: their commands and parts come first, and another set than
-    theirs is called DATA2. `made_by` are the commands that made a set that is a combination, of which the manifest knows
+    theirs is called DATA2, or DATA3 after such a one. `made_by` are the commands that made a set that is a combination, of which the manifest knows
     the parents' hashes only; `images` are the datasets in words.
     """
     prepared = PreparedSet.open(data)
@@ -100,7 +101,8 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
         if before["data"]["hash"] == prepared.hash:  # the set of the part before, as that command calls it
             place, images = commands[-1].partition(" --data ")[2].split()[0], before["data"]["images"]
         else:
-            place = "DATA2"
+            taken = {word for each in commands for word in each.split()}
+            place = next(name for name in (f"DATA{number}" for number in itertools.count(2)) if name not in taken)
     if not any(f" {place} " in f"{each} " for each in commands):
         if recipe["dataset"] == "combination" and not (made_by and images):
             raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
