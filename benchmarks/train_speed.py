@@ -221,6 +221,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
     given = parser.parse_args()
+    if given.precision and given.preset:
+        parser.error("--precision is for cases; a preset says its own")
     torch.set_num_threads(given.threads)  # what the record says of the machine
 
     shared = {"seconds": given.seconds, "threads": given.threads, "seed": given.seed, "precision": given.precision}

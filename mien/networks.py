@@ -178,9 +178,10 @@ class _Enhancer(nn.Module):
         """Return features, movement with mask (at half the images' side) and residual, each twice as large as given."""
         x = torch.cat([self.entry(_with_places(images), embedding), _doubled(self.lift(features), "nearest")], dim=1)
         x = self.fine(x, embedding)
-        added = self.to_coarse(x).float()
-        added = torch.cat([bound * torch.tanh(added[:, :2]), added[:, 2:]], dim=1)
-        return x, _doubled(coarse.float()) + added, _doubled(residual) + _shuffled(self.to_residual, self.detail, x)
+        added, before = self.to_coarse(x).float(), _doubled(coarse.float())
+        movement = (before[:, :2] + bound * torch.tanh(added[:, :2])).clamp(-bound, bound)
+        coarse = torch.cat([movement, before[:, 2:] + added[:, 2:]], dim=1)
+        return x, coarse, _doubled(residual) + _shuffled(self.to_residual, self.detail, x)
 
 
 def _doubled(maps: Tensor, mode: Literal["nearest", "bilinear"] = "bilinear") -> Tensor:
@@ -337,6 +338,11 @@ class Halving(nn.Conv2d):
     4 x 4 pixels, since it copies the weights into other layouts for a batch of few pixels.
     """
 
+    MOST_PIXELS = 16
+    """Of an output that is computed as a product."""
+    LEAST_WEIGHTS = 2**22
+    """Of a layer that is; smaller ones are faster as torch has them."""
+
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, 4, 2, 1)
 
@@ -347,7 +353,8 @@ class Halving(nn.Conv2d):
     def linear(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return the convolution with another bias, or none."""
         pixels = (x.shape[2] // 2) * (x.shape[3] // 2)
-        if x.device.type == "cpu" and self.training and pixels <= 16 and self.weight.numel() >= 2**22:
+        pays = pixels <= self.MOST_PIXELS and self.weight.numel() >= self.LEAST_WEIGHTS
+        if pays and self.training and x.device.type == "cpu":
             return _as_product(x, self.weight, bias)
         return F.conv2d(x, self.weight, bias, self.stride, self.padding)
 
@@ -432,7 +439,7 @@ class PatchCritic(nn.Module):
             after = base_channels * 2 ** max(0, index - enhancers)
             layers += [Halving(width, after), nn.LeakyReLU(slope, inplace=True)]
             width = after
-        self.slope = slope
+        self.image_channels, self.base_channels, self.slope = image_channels, base_channels, slope
         self.main = nn.Sequential(*layers)
         self.realness = nn.Conv2d(width, 1, 3, 1, 1, bias=False)
         self.heads = nn.ModuleList(nn.Conv2d(width, size, final_size, bias=False) for size in heads)
@@ -466,28 +473,36 @@ class PatchCritic(nn.Module):
         return CriticOutput(self.realness(features), tuple(head(features)[:, :, 0, 0] for head in self.heads))
 
 
-def grown(generator: nn.Module, critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def grown(generator: WarpGenerator, critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return what a smaller pair of networks knows (`generator.*`, `critic.*`) as the state of this one, new so far.
 
-    The pair has one enhancer more. It then does to images what the small one does to them at half the side: the new
-    enhancer adds nothing yet, and of the critic's new first layer two channels are the halved image and its negative, whose
-    difference behind a leaky rectifier is the image again; its other channels begin at random, and count nothing at first.
+    The pair has one enhancer more, and is the same besides. It then does to images what the small one does to them at half
+    the side: the new enhancer adds nothing yet, and of the critic's new first layer two channels are the halved image and
+    its negative, whose difference behind a leaky rectifier is the image again; its other channels begin at random, and
+    count nothing at first.
     """
-    new = {f"critic.{name}": tensor.detach().clone() for name, tensor in critic.state_dict().items()}
-    new |= {f"generator.{name}": tensor.detach().clone() for name, tensor in generator.state_dict().items()}
+    if critic.base_channels < 2 * critic.image_channels:
+        raise ConfigError(
+            f"a critic of {critic.base_channels} channels cannot go on at twice the side",
+            hint=f"critic_channels must be {2 * critic.image_channels} or more for that",
+        )
+    own = {f"critic.{name}": tensor for name, tensor in critic.state_dict().items()}
+    own |= {f"generator.{name}": tensor for name, tensor in generator.state_dict().items()}
+    added = ("critic.main.0.", f"generator.enhancers.{len(generator.enhancers) - 1}.")
+    new = {name: tensor.detach().clone() for name, tensor in own.items() if name.startswith(added)}
     small = {}
     for name, tensor in state.items():
         part, _, rest = name.partition(".main.")
         index, _, kind = rest.partition(".")
         small[f"critic.main.{int(index) + 2}.{kind}" if part == "critic" and rest else name] = tensor
-    entry, bias, onward = (new[f"critic.main.{name}"] for name in ("0.weight", "0.bias", "2.weight"))
-    onward.zero_()
-    for channel in range(entry.shape[1]):
+    entry, bias, first = new["critic.main.0.weight"], new["critic.main.0.bias"], small["critic.main.2.weight"]
+    onward = first.new_zeros(first.shape[0], len(entry), *first.shape[2:])
+    for channel in range(critic.image_channels):
         for sign in (1, -1):
             at = 2 * channel + (sign < 0)
             entry[at], bias[at] = 0.0, 0.0
             entry[at, channel, 1:3, 1:3] = sign / 4
-            onward[:, at] = small["critic.main.2.weight"][:, channel] * (sign / (1 + critic.slope))
+            onward[:, at] = first[:, channel] * (sign / (1 + critic.slope))
     return {**new, **small, "critic.main.2.weight": onward}
 
 

@@ -259,7 +259,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "ganmut-mixed-cpu": Preset(
         summary="its fifth part, with --init MODEL, at 104 px, on FER2013 and faces in the wild together",
-        promise="PROMISE",
+        promise="not measured yet",
         method="ganmut",
         method_settings={**_CPU, **_TWICE, "image_size": 104},
         train_settings={**_CPU_LOOP, "steps": 4500, "decay_share": 0.7, "ema_decay": 0.999},

@@ -242,8 +242,7 @@ def starting_point(source: str | Path) -> StartingPoint:
         facts["data_hash"] = data["hash"]
     if "step" in model.description:  # a run
         facts |= {key: model.description[key] for key in ("preset", "method_config", "train_config", "step")}
-    both_sides = getattr(model.method.config, "both_sides", False)
-    return StartingPoint(str(source), facts, model.method.state_dict(), both_sides)
+    return StartingPoint(str(source), facts, model.method.state_dict(), dataclasses.asdict(model.method.config))
 
 
 def training_seconds(stats: list[dict[str, float]], batch_size: int) -> float:

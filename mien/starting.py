@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,16 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
-from mien.networks import grown
+from mien.networks import WarpGenerator, grown
 from mien.runs import Run
+
+#: Settings that shape networks.
+_SIZES = (
+    "expressions", "image_size", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks",
+    "critic_channels", "critic_layers",
+)  # fmt: skip
+#: Those that change where networks grow.
+_GROWING = ("image_size", "enhancers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,21 +33,32 @@ class StartingPoint:
     """The same for the run's configuration: name, hash of the weights and, where they are known, of the data."""
     state: dict[str, Tensor]
     """The method's tensors."""
-    both_sides: bool = False
-    """Whether its edits are the same on both sides of a face, which no tensor tells."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its method's configuration, which tells what no tensor does."""
 
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same, or of twice the side with one enhancer more."""
-        had = len({name.split(".")[2] for name in self.state if name.startswith("generator.enhancers.")})
-        grows = getattr(method.config, "enhancers", 0) == had + 1
+        had, side = self.settings.get("enhancers", 0), self.settings.get("image_size", 0)
+        config = method.config
+        grows = (getattr(config, "enhancers", 0), config.image_size) == (had + 1, 2 * side)
         try:
-            method.load_state_dict(grown(method.generator, method.critic, self.state) if grows else self.state)
-        except (RuntimeError, KeyError, IndexError):
-            raise RunError(
-                f"{self.name} holds other networks than this configuration",
-                hint="give the sizes and expressions that it has; to go on at twice its image_size, say enhancers="
-                f"{had + 1}",
-            ) from None
+            if grows:
+                assert isinstance(method.generator, WarpGenerator)  # no other has enhancers
+                method.load_state_dict(grown(method.generator, method.critic, self.state))
+            else:
+                method.load_state_dict(self.state)
+        except (RuntimeError, KeyError):
+            others = [name for name in _SIZES if name in self.settings and not (grows and name in _GROWING)]
+            differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
+            same = " ".join(f"--set {name}={_as_text(self.settings[name])}" for name in differ)
+            hint = f"say {same}" if same else "take a preset of its method"
+            if same and not grows and self.settings.get("generator") == "warp":
+                hint += f"; to go on at twice its side, --set image_size={2 * side} --set enhancers={had + 1}"
+            raise RunError(f"{self.name} holds other networks than this configuration", hint=hint) from None
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def noted_start(init: StartingPoint | None, out: Path) -> dict[str, Any] | None:

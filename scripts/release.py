@@ -84,8 +84,8 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
     """Export the last of a chain of runs under a name, with the facts that only its prepared set and presets know.
 
     `after` names shipped weights that the chain went on from: their commands and parts come first, and another set than
-    theirs is called DATA2, or DATA3 after such a one. `made_by` are the commands that made a set that is a combination, of which the manifest knows
-    the parents' hashes only; `images` are the datasets in words.
+    theirs is called DATA2, or DATA3 after such a one. `made_by` are the commands that made a set that is a combination, of
+    which the manifest knows the parents' hashes only; `images` are the datasets in words.
     """
     prepared = PreparedSet.open(data)
     for run in runs:

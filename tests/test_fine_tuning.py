@@ -67,10 +67,20 @@ def test_it_goes_on_at_twice_the_side(
     assert torch.allclose(after.read(images).probabilities, before.read(halved).probabilities, atol=1e-4)
     again = load_model(export(large, tmp_path / "large.safetensors"))
     assert again.image_size == 2 * warps.image_size
-    wrong = dataclasses.replace(twice, enhancers=2, image_size=4 * warps.image_size)
+    side = warps.image_size
+    for changed, told in (
+        ({"enhancers": 2, "image_size": 4 * side}, f"--set image_size={2 * side} --set enhancers=1"),
+        ({"image_size": 2 * side + 8}, f"--set image_size={2 * side} --set enhancers=1"),
+        ({"generator_blocks": 3}, "say --set generator_blocks="),
+    ):
+        wrong = dataclasses.replace(twice, **changed)
+        with pytest.raises(RunError, match="other networks") as caught:
+            fine_tune(tmp_path / "wrong", small.path, prepared, wrong, tiny_loop)
+        assert told in caught.value.hint
+    same = dataclasses.replace(warps, enhancers=0, image_size=2 * side)  # the second time, as large as it is
     with pytest.raises(RunError, match="other networks") as caught:
-        fine_tune(tmp_path / "wrong", small.path, prepared, wrong, tiny_loop)
-    assert "say enhancers=1" in caught.value.hint
+        fine_tune(tmp_path / "wrong", large.path, prepared, same, tiny_loop)
+    assert "say --set enhancers=1;" in caught.value.hint
 
 
 def test_other_networks_are_refused(

@@ -312,11 +312,14 @@ def test_the_code_changes_the_edit(kind: type[nn.Module]) -> None:
     assert codes.grad.abs().min().item() > 1e-6
 
 
+@pytest.mark.parametrize("product", [False, True])
 @pytest.mark.parametrize("patches", ["sum", "mean"])
 @pytest.mark.parametrize(("size", "layers"), [(32, 3), (16, 2)])
 def test_the_critics_gradient_is_autograds_and_so_is_its_derivative(
-    size: int, layers: int, patches: Literal["sum", "mean"]
+    size: int, layers: int, patches: Literal["sum", "mean"], product: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if product:
+        monkeypatch.setattr(Halving, "LEAST_WEIGHTS", 0)
     torch.manual_seed(0)
     critic = PatchCritic(3, size, (7, 2), base_channels=8, num_layers=layers, slope=0.2).double()
     images = torch.randn(5, 3, size, size, dtype=torch.float64)
@@ -408,15 +411,36 @@ def test_a_grown_pair_does_to_large_images_what_the_small_one_does_at_half_the_s
     large.load_state_dict({name.removeprefix("generator."): t for name, t in together.items() if name[0] == "g"})
     critic.load_state_dict({name.removeprefix("critic."): t for name, t in together.items() if name[0] == "c"})
 
-    images, codes = torch.rand(3, channels, 2 * side, 2 * side) * 2 - 1, torch.randn(3, 2)
-    halved = F.avg_pool2d(images, 2)
+    smooth_images = torch.rand(3, channels, 4, 4) * 2 - 1
+    images = F.interpolate(smooth_images, size=(2 * side, 2 * side), mode="bilinear")
+    halved, codes = F.avg_pool2d(images, 2), torch.randn(3, 2)
     assert torch.allclose(critic(images).realness, small_critic(halved).realness, atol=1e-5)
     for ours, theirs in zip(critic(images).heads, small_critic(halved).heads, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
-    # The same movement, but for sampling up in two steps and the window, which is finer now.
-    ours, theirs = large(images, codes).displacement, small(halved, codes).displacement
-    assert theirs.abs().max() > 0.05
-    assert (F.avg_pool2d(ours, 2) - theirs).abs().max() < 0.15 * theirs.abs().max()
+    # The same movement, mask and residual, but for sampling up in two steps and the window, which is finer now.
+    for ours, theirs in zip(large.maps(images, codes), small.maps(halved, codes), strict=True):
+        assert theirs.abs().max() > 0.05
+        assert (F.avg_pool2d(ours, 2) - theirs).abs().mean() < 0.25 * theirs.abs().mean()
+
+
+def test_networks_that_differ_in_more_do_not_grow() -> None:
+    small, critic = WarpGenerator(1, 2, 8, 1), PatchCritic(1, 16, (7,), 8, 2)
+    state = {f"generator.{name}": tensor for name, tensor in small.state_dict().items()}
+    state |= {f"critic.{name}": tensor for name, tensor in critic.state_dict().items()}
+    deeper = WarpGenerator(1, 2, 8, 2, enhancers=1)
+    found = grown(deeper, PatchCritic(1, 32, (7,), 8, 2, enhancers=1), state)
+    assert not any(name.startswith("generator.blocks.1") for name in found)
+    with pytest.raises(ConfigError, match="4 channels"):
+        grown(deeper, PatchCritic(3, 32, (7,), 4, 2, enhancers=1), state)
+
+
+def test_an_enhancer_moves_no_further_than_the_network_it_is_round() -> None:
+    torch.manual_seed(0)
+    generator = WarpGenerator(1, 2, 8, 1, enhancers=2)
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=1.0)
+    displacement, _, _ = generator.maps(torch.rand(2, 1, 32, 32), torch.randn(2, 2))
+    assert displacement.abs().max() <= generator.max_displacement
 
 
 def test_an_enhancer_learns_from_the_first_step_on() -> None:

@@ -35,10 +35,13 @@ def test_every_preset_configures_a_method_that_can_be_built(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_no_step_waits_for_its_device_or_mixes_it_with_the_processor(
+def test_no_step_reads_a_value_of_its_device_or_mixes_it_with_the_processor(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On torch's device without values: reading one raises there, and so do sums of a tensor there and one here."""
+    """On torch's device without values: reading one raises there, and so do sums of a tensor there and one here.
+
+    It does not notice what is copied there in a step, which a GPU may wait for, too.
+    """
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # unknown to that device
     small = {"generator_channels": 8, "critic_channels": 8, "generator_blocks": 1, "batch_size": 16}
     preset = find_preset(name)

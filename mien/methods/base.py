@@ -302,7 +302,8 @@ def check_settings(config: Any) -> None:
     require(0 <= config.enhancers <= 4, "enhancers", config.enhancers, "from 0 to 4")
     least = 4 * 2**config.enhancers
     fits = config.image_size % least == 0 and config.image_size >= 2 * least
-    require(fits, "image_size", config.image_size, f"a multiple of {least}, from {2 * least}")
+    after = f" with enhancers={config.enhancers}, each of which doubles it" if config.enhancers else ""
+    require(fits, "image_size", config.image_size, f"a multiple of {least}, from {2 * least}{after}")
     sizes = ("generator_channels", "generator_blocks", "critic_channels", "critic_layers")
     for name in (*sizes, "critic_steps", "penalty_interval"):
         require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")

@@ -36,7 +36,7 @@ def train(
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
 
-    Example: mien train ganmut-fer2013-cpu-even --data data/mine --init ganmut-fer2013 --out runs/mine
+    Example: mien train ganmut-mixed-cpu --data data/mine --init ganmut-fer2013 --out runs/mine
     """
     import dataclasses
 
@@ -53,8 +53,12 @@ def train(
     from mien.training import train as run_training
 
     origin = starting_point(init) if init is not None else None
-    if origin is not None and origin.both_sides and not method_config.both_sides:
+    if origin is not None and origin.settings.get("both_sides") and not method_config.both_sides:
         say(f"note: {init} edits both sides of a face alike, this run will not; `--set both_sides=yes` keeps that")
+    if origin is None and method_config.enhancers and not (out / "config.json").exists():
+        say(
+            f"note: `{preset}` is meant to go on from a model of half its side, `--init MODEL`; this run begins at random"
+        )
     how = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
     with _training_report(devices, train_config.steps) as report:
         run = run_training(preset, found.method, method_config, train_config, data, out, report, init=origin, **how)
