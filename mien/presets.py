@@ -108,17 +108,17 @@ _EVEN: Mapping[str, Any] = {
     "both_sides": True,
 }
 #: At twice the side, from networks of half of it (`--init`): what hides in few pixels, as fingers that frightened people
-#: hold to their mouths, is painted sharply then, so that light and its edges cost more and the class loss weighs less; and
-#: the critic learns three times as fast. Bending is measured in pixels: four times as much of it costs what it did.
+#: hold to their mouths, is painted sharply then, so that light and its edges cost more; and the critic learns three times
+#: as fast. Bending is measured in pixels: four times as much of it costs what it did.
 _TWICE: Mapping[str, Any] = {
     **_EVEN,
     "enhancers": 1,
     "graded": 1.0,
-    "lambda_cls": 0.5,
+    "lambda_cls": 0.8,
     "lambda_bend": 6.0,
     "lambda_mask": 9.0,
     "lambda_edges": 36.0,
-    "mouth_light": 0.3,
+    "mouth_light": 0.45,
     "lambda_penalty": 0.1,
     "critic_rate": 3.0,
 }
@@ -259,10 +259,10 @@ PRESETS: dict[str, Preset] = {
     ),
     "ganmut-mixed-cpu": Preset(
         summary="its fifth part, with --init MODEL, at 104 px, on FER2013 and faces in the wild together",
-        promise="not measured yet",
+        promise="macro-F1 0.76 and 0.83 by two judges, 300 edited neutral faces (also chosen by 120), last of two goes",
         method="ganmut",
         method_settings={**_CPU, **_TWICE, "image_size": 104},
-        train_settings={**_CPU_LOOP, "steps": 4500, "decay_share": 0.7, "ema_decay": 0.999},
+        train_settings={**_CPU_LOOP, "steps": 2600, "decay_share": 0.8, "ema_decay": 0.999},
     ),
     "ganmut-affectnet": Preset(
         summary="GANmut's official setting: AffectNet, 7 expressions, 128 px RGB, two million steps",

@@ -34,9 +34,9 @@ from mien.training import trained_method
 #: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
 LIMITS = {
     "ganmut-fer2013": [
-        "Surprise on a broad smile: the mouth opens only in part, with a shadow below it.",
-        "Disgust darkens some brows or leaves a spot between the eyes; anger may paint teeth as a light patch.",
-        "Fear leaves streaks at the mouth of some faces, most where eyes are narrowed, and specks above the brows.",
+        "Surprise on a broad smile: a small dark mouth with the smile's teeth below it.",
+        "Fear leaves light or dark streaks at mouth and chin of some faces, most under a beard or where lips are shut.",
+        "Anger bares teeth as a light patch where lips were shut; disgust leaves a spot between some brows.",
         "What is painted shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves teeth or creases.",
     ],
