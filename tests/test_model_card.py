@@ -83,7 +83,7 @@ def test_every_number_of_the_description_is_there_with_its_circumstances(shipped
 
 def test_the_training_is_told_as_it_was(shipped: dict[str, Any]) -> None:
     text = model_card(shipped, "ada/tiny")
-    assert "20,550 steps, 657,600 images, 311 minutes" in text  # the sums of its twelve parts
+    assert "24,150 steps, 772,800 images, 355 minutes" in text  # the sums of its fourteen parts
     assert "FER2013 and faces in the wild" in text
     assert "disgust 310" in text and "contempt" not in text
     assert all(command in text for command in shipped["commands"])

@@ -208,7 +208,8 @@ def test_without_an_average_the_generator_is_shipped_as_it_is(
 def test_the_twin_without_torch_holds_the_weights_that_ship() -> None:
     twin, shipped_model = load_portable(WEIGHTS / f"{DEFAULT}.onnx"), load_model(DEFAULT)
     assert twin.sha256 == shipped_model.sha256 and twin.space == shipped_model.space
-    image = np.random.default_rng(0).uniform(-1, 1, (1, 1, 52, 52)).astype(np.float32)
+    side = shipped_model.image_size
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 1, side, side)).astype(np.float32)
     code = np.array([[0.5, -0.5]], np.float32)
     for ours, theirs in zip(twin.render(image, code), shipped_model.render(image, code), strict=True):
         assert np.abs(ours - theirs).max() < 1e-4

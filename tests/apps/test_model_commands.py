@@ -137,7 +137,7 @@ def test_a_model_says_what_it_is(
 ) -> None:
     said = mien("info")
     assert said.code == 0 and said.out.startswith("name:           ganmut-fer2013\n")
-    assert "angles_degrees: happy 354, " in said.out and "image_size:     52\n" in said.out
+    assert "angles_degrees: happy 354, " in said.out and "image_size:     104\n" in said.out
     facts = json.loads(mien("info", model, "--json").out)
     stored = json.loads(model.with_suffix(".json").read_text("utf-8"))
     assert facts["sha256"] == stored["sha256"] and facts["expressions"] == stored["space"]["expressions"]
