@@ -87,7 +87,7 @@ def test_the_training_is_told_as_it_was(shipped: dict[str, Any]) -> None:
     assert "FER2013 and faces in the wild" in text
     assert "disgust 310" in text and "contempt" not in text
     assert all(command in text for command in shipped["commands"])
-    assert "generator 436,039, critic 1,105,240" in text
+    assert "generator 453,534, critic 1,130,880" in text
 
 
 def test_a_fine_tuned_models_card_says_what_came_before(tmp_path: Path) -> None:
