@@ -14,7 +14,7 @@ from typing import Any
 
 from mien.errors import ConfigError
 from mien.methods import METHODS
-from mien.methods.base import check_effect, config_from_mapping
+from mien.methods.base import check_effect, config_from_mapping, setting_as_text
 from mien.stepping import TrainConfig
 
 
@@ -333,11 +333,8 @@ def settings_beside(name: str, configuration: Mapping[str, Any]) -> list[str]:
     wanted = {**dataclasses.asdict(method_config), **dataclasses.asdict(train_config)}
     found = {**dataclasses.asdict(type(method_config)()), **dataclasses.asdict(TrainConfig())}
     found |= {**configuration["method_config"], **configuration["train_config"]}
-
-    def said(value: Any) -> str:  # JSON has lists where a configuration has tuples
-        return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-    return [f"{key}={said(value)}" for key, value in found.items() if said(value) != said(wanted[key])]
+    changed = {key: setting_as_text(value) for key, value in found.items()}
+    return [f"{key}={value}" for key, value in changed.items() if value != setting_as_text(wanted[key])]
 
 
 def configure(preset: Preset, overrides: Mapping[str, Any]) -> tuple[Any, TrainConfig]:

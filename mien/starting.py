@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
+from mien.methods.base import setting_as_text
 from mien.networks import WarpGenerator, grown
 from mien.runs import Run
 
@@ -33,7 +34,7 @@ class StartingPoint:
     """The same for the run's configuration: name, hash of the weights and, where they are known, of the data."""
     state: dict[str, Tensor]
     """The method's tensors."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any]
     """Its method's configuration, which tells what no tensor does."""
 
     def fill(self, method: Method) -> None:
@@ -50,15 +51,11 @@ class StartingPoint:
         except (RuntimeError, KeyError):
             others = [name for name in _SIZES if name in self.settings and not (grows and name in _GROWING)]
             differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
-            same = " ".join(f"--set {name}={_as_text(self.settings[name])}" for name in differ)
+            same = " ".join(f"--set {name}={setting_as_text(self.settings[name])}" for name in differ)
             hint = f"say {same}" if same else "take a preset of its method"
             if same and not grows and self.settings.get("generator") == "warp":
                 hint += f"; to go on at twice its side, --set image_size={2 * side} --set enhancers={had + 1}"
             raise RunError(f"{self.name} holds other networks than this configuration", hint=hint) from None
-
-
-def _as_text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def noted_start(init: StartingPoint | None, out: Path) -> dict[str, Any] | None:

@@ -352,6 +352,11 @@ def config_from_mapping(kind: type, values: Any) -> Any:
     return kind(**converted)
 
 
+def setting_as_text(value: Any) -> str:
+    """Return a setting's value as `--set` takes it, the same for a configuration's tuple and its list in JSON."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
 #: What a person reads for a type.
 _IN_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "yes or no"}
 
