@@ -67,10 +67,17 @@ def draw_changes(n: int, augmentation: Augmentation, generator: torch.Generator)
     return torch.stack([torch.stack([flip * cos, -sin, shift_x], 1), torch.stack([flip * sin, cos, shift_y], 1)], dim=1)
 
 
-def resample(images: Tensor, changes: Tensor) -> Tensor:
-    """Apply `draw_changes` to (N, C, H, W) images, bilinearly, in one call."""
-    grid = F.affine_grid(changes, list(images.shape), align_corners=False)
+def resample(images: Tensor, grid: Tensor) -> Tensor:
+    """Sample (N, C, H, W) images bilinearly where a grid, as that of `affine_grid`, leads; beyond their edge, mirrored."""
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def inside(frames: Tensor, grid: Tensor) -> Tensor:
+    """Say which pixels of resampled images show their picture: bool (N, 1, H, W), by frames (N, 2, 3) (`PreparedSet`)."""
+    places = (grid + 1) / 2  # of the unit square; beyond it, what is mirrored
+    places = 1 - (1 - places.remainder(2)).abs()
+    of_picture = torch.einsum("nij,nhwj->nhwi", frames[:, :, :2], places) + frames[:, None, None, :, 2]
+    return ((of_picture >= 0) & (of_picture <= 1)).all(-1)[:, None]
 
 
 class _Order:
@@ -95,6 +102,15 @@ class _Order:
 def _read(prepared: PreparedSet, rows: np.ndarray) -> Tensor:
     """Read images as uint8 (n, c, h, w)."""
     return torch.from_numpy(prepared.images(rows)).permute(0, 3, 1, 2)
+
+
+def _frames_of(prepared: PreparedSet) -> np.ndarray:
+    if prepared.frames is None:
+        raise DataError(
+            f"the prepared set `{prepared.path}` does not say where the pictures end that its faces were cut from",
+            hint="prepare it anew with this version, or train with `--set hide_beyond=no`",
+        )
+    return prepared.frames
 
 
 class _Reading(torch.utils.data.Dataset[list[Tensor]]):
@@ -126,6 +142,7 @@ class Batches:
         device: torch.device | str = "cpu",
         resident_bytes: int = 4 << 30,
         workers: int = 2,
+        frames: bool = False,
     ) -> None:
         self.rows = prepared.select(split=split, expressions=expressions)
         if len(self.rows) < batch_size:
@@ -150,6 +167,7 @@ class Batches:
         counts = torch.bincount(labels, minlength=len(columns)).clamp_min(1).double()
         weights = counts.pow(-balance)[labels] if balance else None
         self._order = _Order(len(self.rows), batch_size, seed, weights)
+        self._frames = torch.from_numpy(_frames_of(prepared)[self.rows]) if frames else None
         self._prepared = prepared
         self._expressions = tuple(expressions)
         size = len(self.rows) * prepared.size**2 * prepared.channels
@@ -178,13 +196,21 @@ class Batches:
         elif raw is None:
             raw = _read(self._prepared, self.rows[here.numpy()])
         images = self.fit(to_device(raw, self.device) if raw.device != self.device else raw)
+        changes = torch.eye(2, 3).expand(len(here), 2, 3)
         if self.augmentation is not None:
             generator = torch.Generator().manual_seed(seed_of("augmentation", self.seed, step))
             changes = part.of(draw_changes(len(positions), self.augmentation, generator))
-            images = resample(images, to_device(changes, self.device))
+        grid = F.affine_grid(to_device(changes, self.device), list(images.shape), align_corners=False)
+        if self.augmentation is not None:
+            images = resample(images, grid)
         labels = to_device(self.labels[positions], self.device)
         shares = to_device(self.shares[here], self.device)
-        return Batch(images, part.of(labels), shares, part, None if part.count == 1 else labels)
+        within = None
+        if self._frames is not None:
+            frames = (self._frames[rows] for rows in (here, part.of(positions.roll(1))))
+            own, another = (inside(to_device(each, self.device), grid) for each in frames)
+            within = own & another
+        return Batch(images, part.of(labels), shares, part, None if part.count == 1 else labels, inside=within)
 
     def stream(self, steps: range, parts: Sequence[Part] = (WHOLE,)) -> Iterator[list[Batch]]:
         """Yield the parts of one batch after the other; of a set that is not in memory, workers read ahead."""

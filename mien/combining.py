@@ -8,7 +8,8 @@ What happens, in this order:
    So what anyone held out is never trained on. Equal names are one person, except that names without a letter, `12`,
    are so only within one source.
 3. Images of a later split that repeat one of an earlier split are left out, if that is wanted (`mien.duplicates`).
-4. The training split is balanced, if that is wanted: the largest groups lose images until none has more than `ratio`
+4. Images on a list are left out, if one is given (`mien.leaving_out`).
+5. The training split is balanced, if that is wanted: the largest groups lose images until none has more than `ratio`
    times as many as the smallest. Which ones go is decided by a hash of seed and key, so that adding images hardly changes
    it. Validation and test stay as they are: they say what the data is like.
 
@@ -32,6 +33,7 @@ from mien.datasets.sample import TRAIN
 from mien.duplicates import find_duplicates, is_leak
 from mien.errors import ConfigError, DataError
 from mien.expressions import VOCABULARY
+from mien.leaving_out import LeaveOut
 from mien.prepared import PreparedSet, prepare
 
 #: What the training split can be balanced by.
@@ -50,6 +52,7 @@ def combine(
     size: int | None = None,
     seed: int = 0,
     without_leaks: bool = False,
+    leave_out: LeaveOut | None = None,
     report: Report | None = None,
 ) -> PreparedSet:
     """Write several prepared sets as one, or one without its leaks; resumes what was interrupted, as `prepare` does.
@@ -66,6 +69,7 @@ def combine(
     moved = _join_subjects(rows)
     if without_leaks:
         _leave_out_leaks(opened, rows, report)
+    listed = _leave_out_listed(rows, leave_out) if leave_out else {}
     _balance(rows, balance, ratio, seed)
     options = {
         "parents": [
@@ -73,6 +77,7 @@ def combine(
             for name, parent in zip(_names(opened), opened, strict=True)
         ],
         "balance": balance, "ratio": ratio, "seed": seed, "without_leaks": without_leaks, "moved_subjects": moved,
+        **listed,
     }  # fmt: skip
     return prepare(
         _Rows(rows),
@@ -115,6 +120,11 @@ class _Image:
         label = int(self.parent.labels[self.index])
         return VOCABULARY[label] if label >= 0 else None
 
+    def listed(self, leave_out: LeaveOut) -> str | None:
+        """Return why it is on a list, by its own set's key or by the combination's, or None where it is not."""
+        own = leave_out.reason(self.parent.keys[self.index], self.parent.sources[self.index])
+        return own or leave_out.reason(self.key, self.source)
+
     def row(self) -> Row:
         """Return the row of the combination that it becomes."""
         if self.reason:
@@ -129,6 +139,7 @@ class _Image:
             shares=tuple(float(share) for share in shares) if 0 < shares.max() < 1 else None,  # else the label says it
             intensity=None if np.isnan(intensity) else intensity,
             subject=self.parent.subjects[self.index],
+            frame=self.parent.frame(self.index),
         )
 
 
@@ -228,6 +239,21 @@ def _leave_out_leaks(sets: list[PreparedSet], rows: list[_Image], report: Report
         if is_leak(pair, splits):
             earlier = rows[pair.earlier]
             rows[pair.index].reason = f"the {earlier.split} split has this picture too ({pair.kind}): `{earlier.key}`"
+
+
+def _leave_out_listed(rows: list[_Image], leave_out: LeaveOut) -> dict[str, Any]:
+    """Leave out the images on a list; return what the recipe says of it."""
+    count = 0
+    for row in rows:
+        reason = row.listed(leave_out)
+        if reason:
+            row.reason, count = row.reason or reason, count + 1
+    if not count:
+        raise DataError(
+            f"none of the sets' images is on the list `{leave_out.name}`",
+            hint="it takes the keys of the sets, as their `samples.csv` have them, or of the combination",
+        )
+    return {"leave_out": {"list": leave_out.name, "images": count}}
 
 
 def _balance(rows: list[_Image], balance: str, ratio: float, seed: int) -> None:

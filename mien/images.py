@@ -16,7 +16,7 @@ import uuid
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -48,6 +48,20 @@ PHOTO_SUFFIXES = (*WRITABLE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".pgm", "
 _JPEG_SEGMENT = 65_533 - 29
 
 _LUMA_601 = (0.299, 0.587, 0.114)
+
+
+#: Where a picture ends in a crop that reaches beyond it: the affine map (a, b, c, d, e, f) from the crop's unit square to
+#: the picture's, u = a x + b y + c and v = d x + e y + f. The crop shows the picture where u and v are from 0 to 1.
+Frame = tuple[float, float, float, float, float, float]
+
+
+class Cropped(NamedTuple):
+    """A face, cut out of a picture."""
+
+    pixels: np.ndarray
+    """uint8 (size, size, 3), RGB."""
+    frame: Frame | None = None
+    """Where the picture ends in it; None where it fills it."""
 
 
 @dataclass(frozen=True, eq=False)

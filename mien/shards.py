@@ -1,7 +1,7 @@
 """A shard: some thousand images with what is known of them, in two plain files; the unit of a prepared set.
 
     NAME.images.npy     uint8 (count, size, size, channels), RGB or one grey channel
-    NAME.samples.csv    a line for each: key, split, expression, intensity, subject, source, share_<expression> ...
+    NAME.samples.csv    a line for each: key, split, expression, intensity, subject, source, share_<expression> ..., frame
 
 While a set is being made two more lie beside them. `NAME.rejected.csv` lists key and reason of the rows that could not be
 used. `NAME.json`, the record, says what the others must be, bytes and hashes, and which rows of the dataset they stand
@@ -28,11 +28,14 @@ import numpy as np
 from mien.datasets.sample import Rejected, Row, Sample
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
-from mien.images import luma
+from mien.images import Frame, luma
 
 SHARE_COLUMNS = tuple(f"share_{name}" for name in VOCABULARY)
 REJECTED_COLUMNS = ("key", "reason")
-SAMPLE_COLUMNS = ("key", "split", "expression", "intensity", "subject", "source", *SHARE_COLUMNS)
+SAMPLE_COLUMNS = ("key", "split", "expression", "intensity", "subject", "source", *SHARE_COLUMNS, "frame")
+
+#: The frame of a crop that its picture fills: each point of it is the picture's middle.
+EVERYWHERE: Frame = (0.0, 0.0, 0.5, 0.0, 0.0, 0.5)
 
 #: Size and SHA-256 of a file that was written.
 Written = tuple[int, str]
@@ -179,6 +182,7 @@ def read_columns(folder: Path, shards: Sequence[Shard]) -> dict[str, Any]:
     shares = np.concatenate([each["shares"] for each in known])
     unvoted = (shares.sum(axis=1) == 0) & (labels >= 0)
     shares[unvoted, labels[unvoted]] = 1.0
+    frames = [each["frames"] for each in known]
     return {
         "keys": tuple(itertools.chain.from_iterable(each["keys"] for each in known)),
         "splits": np.concatenate([each["splits"] for each in known]),
@@ -187,6 +191,7 @@ def read_columns(folder: Path, shards: Sequence[Shard]) -> dict[str, Any]:
         "intensity": np.concatenate([each["intensity"] for each in known]),
         "subjects": tuple(itertools.chain.from_iterable(each["subjects"] for each in known)),
         "sources": tuple(itertools.chain.from_iterable(each["sources"] for each in known)),
+        "frames": None if any(frames is None for frames in frames) else np.concatenate(frames),
     }
 
 
@@ -197,6 +202,7 @@ def _read_samples(path: Path, words: dict[str, str]) -> dict[str, Any]:
         header = next(lines)
         cells = dict(zip(header, zip(*lines, strict=True), strict=False)) or {}
     cells = {name: cells.get(name, ()) for name in SAMPLE_COLUMNS}
+    framed = "frame" in header  # sets of earlier versions have none
     shares = np.array([[float(cell or 0) for cell in cells[name]] for name in SHARE_COLUMNS], np.float32)
     return {
         "keys": cells["key"],
@@ -206,7 +212,17 @@ def _read_samples(path: Path, words: dict[str, str]) -> dict[str, Any]:
         "intensity": np.array([float(cell or "nan") for cell in cells["intensity"]], np.float32),
         "subjects": [words.setdefault(cell, cell) or None for cell in cells["subject"]],
         "sources": [words.setdefault(cell, cell) for cell in cells["source"]],
+        "frames": np.array([_parse_frame(cell) for cell in cells["frame"]], np.float32).reshape(-1, 2, 3)
+        if framed
+        else None,
     }
+
+
+def _parse_frame(cell: str) -> tuple[float, ...]:
+    values = tuple(map(float, cell.split()))
+    if len(values) not in (0, 6):
+        raise ValueError(f"frame {cell!r}")
+    return values or EVERYWHERE
 
 
 def map_images(folder: Path, shard: Shard) -> np.ndarray:
@@ -225,9 +241,11 @@ def hash_rows(rows: Iterable[Row]) -> str:
 
 def identify_row(item: Row) -> bytes:
     """Return what `hash_rows` hashes of one row."""
-    known = (item.key, item.reason) if isinstance(item, Rejected) else _sample_cells(item)
-    if isinstance(item, Sample) and item.face != "cut":  # decides which face is cut out
-        known = (*known, item.face)
+    if isinstance(item, Rejected):
+        return json.dumps((item.key, item.reason)).encode()
+    *known, frame = _sample_cells(item)
+    known += [frame] if frame else []
+    known += [item.face] if item.face != "cut" else []  # decides which face is cut out
     return json.dumps(known).encode()
 
 
@@ -248,7 +266,8 @@ def _sample_cells(sample: Sample) -> tuple[str, ...]:
     intensity = "" if sample.intensity is None else repr(float(sample.intensity))
     shares = ("",) * len(VOCABULARY) if sample.shares is None else tuple(repr(float(share)) for share in sample.shares)
     known = (sample.key, sample.split, sample.expression or "", intensity, sample.subject or "", sample.source)
-    return (*known, *shares)
+    frame = " ".join(f"{value:.5g}" for value in sample.frame or ())
+    return (*known, *shares, frame)
 
 
 # ------------------------------------------------------------------------------------------------ files of any kind

@@ -51,7 +51,11 @@ class Progress:
     images_per_second: float
     """Since the last report."""
     losses: Mapping[str, float]
-    """`player/term`, averaged since the last report."""
+    """`player/term`, averaged since the last report; and what the run's watch said last."""
+
+
+#: Says in numbers how good a method is as it stands, each under a name of its own: `judged/f1`.
+Watch = Callable[[Method], Mapping[str, float]]
 
 
 @torch.no_grad()
@@ -80,14 +84,16 @@ def train(
     devices: int = 1,
     minutes: float = math.inf,
     workers: int = 2,
+    watch: Watch | None = None,
 ) -> Run:
     """Train a method on a prepared set into a run folder; the same call resumes what an earlier one left.
 
     `init` (`mien.pretrained.starting_point`) holds the averaged generator and the critic that a new run starts from.
     With several `devices` the program that calls this is started once for each (see `mien.processes`), and all of them
     come back from here. After `minutes` it stops with a checkpoint: `Run.step` then is less than `config.steps`.
-    `workers` processes read ahead where the set is larger than what is kept in memory. None of the three changes what
-    is learned, beyond the order in which numbers are added up.
+    `workers` processes read ahead where the set is larger than what is kept in memory. `watch` is shown the averaged
+    method whenever samples are drawn, and what it says is logged. None of the four changes what is learned, beyond the
+    order in which numbers are added up.
 
     The first Ctrl-C finishes a step, writes a checkpoint and ends in `KeyboardInterrupt`. Raises `RunError` where the
     folder belongs to another configuration, another process trains into it, the losses are no longer finite, or memory
@@ -109,7 +115,7 @@ def train(
     if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
         init.fill(method)
     batches = _batches(prepared, method, config, fabric, workers)
-    faces = _sample_faces(prepared, method_config.expressions, batches)
+    shows = _Shows(_sample_faces(prepared, method_config.expressions, batches), watch)
     # Only now: what settings, data or a missing package can make fail was tried; a run that cannot start leaves no folder.
     leading = leads(devices)
     with held(out) if leading else contextlib.nullcontext():
@@ -130,7 +136,7 @@ def train(
         if leading:
             run.forget_stats_after(start)
         with _interruptible() as asked:
-            _loop(trainer, config, run, batches, faces, fabric, start, report, deadline, asked)
+            _loop(trainer, config, run, batches, shows, fabric, start, report, deadline, asked)
         part_ways(fabric)
     if asked.is_set() and run.step < config.steps:
         raise KeyboardInterrupt(f"after step {run.step} of {config.steps}; the same command goes on")
@@ -176,6 +182,7 @@ def _batches(prepared: PreparedSet, method: Method, config: TrainConfig, fabric:
         balance=config.balance,
         augmentation=Augmentation() if config.augmentation else None,
         workers=workers,
+        frames=getattr(settings, "hide_beyond", False),
     )
     batches.require_every_expression()
     return batches
@@ -186,7 +193,7 @@ def _loop(
     config: TrainConfig,
     run: Run,
     batches: Batches,
-    faces: Tensor,
+    shows: _Shows,
     fabric: Any,
     start: int,
     report: Callable[[Progress], None],
@@ -226,12 +233,12 @@ def _loop(
             if fabric.is_global_zero:
                 rate = (done - last) * config.batch_size / elapsed
                 run.append_stats({"step": done, **losses, "images_per_second": rate})
-                report(Progress(done, config.steps, rate, losses))
+                report(Progress(done, config.steps, rate, losses | shows.judged))
             sums.clear()
             counts.clear()
             since, last = time.perf_counter(), done
         if fabric.is_global_zero and (done % config.sample_every == 0 or done == config.steps):
-            _write_samples(run, trainer, faces, done)
+            shows.write(run, trainer, done)
         if fabric.is_global_zero and (saves or stops):
             tensors = trainer.state()
             _check_finite(done, [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()])
@@ -262,12 +269,24 @@ def _sample_faces(prepared: PreparedSet, expressions: tuple[str, ...], batches: 
     return batches.fit(raw.permute(0, 3, 1, 2))
 
 
-def _write_samples(run: Run, trainer: Trainer, faces: Tensor, step: int) -> None:
-    from PIL import Image
+class _Shows:
+    """What a run shows of itself from time to time: a grid of edited faces, and how they are judged."""
 
-    with trainer.averaged() as method:
-        grid = sample_grid(method, faces)
-    Image.fromarray(grid.squeeze()).save(run.path / "samples" / f"step-{step:07d}.png")
+    def __init__(self, faces: Tensor, watch: Watch | None) -> None:
+        self._faces, self._watch = faces, watch
+        #: What was said last, as far as it is shown in a line.
+        self.judged: dict[str, float] = {}
+
+    def write(self, run: Run, trainer: Trainer, step: int) -> None:
+        from PIL import Image
+
+        with trainer.averaged() as method:
+            grid = sample_grid(method, self._faces)
+            said = dict(self._watch(method)) if self._watch else {}
+        Image.fromarray(grid.squeeze()).save(run.path / "samples" / f"step-{step:07d}.png")
+        if said:
+            run.append_stats({"step": step, **said})
+            self.judged = dict(list(said.items())[:1])
 
 
 def trained_method(run: Run) -> tuple[Method, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mien.batches import Augmentation, Batches, draw_changes, resample
@@ -210,7 +212,61 @@ def test_resizing_keeps_a_ramp_a_ramp(make_prepared: Callable[..., PreparedSet],
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Change images each its own way, as `Batches.draw` does."""
-    return resample(images, draw_changes(len(images), augmentation, generator))
+    changes = draw_changes(len(images), augmentation, generator)
+    return resample(images, F.affine_grid(changes, list(images.shape), align_corners=False))
+
+
+def framed(make_prepared: Callable[..., PreparedSet], count: int = 24) -> PreparedSet:
+    """Return images that are white where they show their picture and black beyond it, the pictures' ends all different."""
+    steps = (np.arange(32) + 0.5) / 32
+    x, y = np.meshgrid(steps, steps)
+    rows = []
+    for i in range(count):
+        a, b = 1.0 + 0.02 * i, 0.1 - 0.01 * i
+        frame = (a, -b, -0.3 + 0.02 * i, b, a, -0.1) if i % 4 else None
+        u, v = (p * x + q * y + r for p, q, r in (frame[:3], frame[3:])) if frame else (x, y)
+        white = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
+        image = np.repeat((255 * white).astype(np.uint8)[..., None], 3, axis=2)
+        rows.append(Sample(f"{i}", lambda image=image: image, BASIC[i % 7], "train", "framed", frame=frame))
+    return make_prepared(rows, size=32)
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(probability=1.0)])
+def test_the_frame_moves_with_the_image(
+    make_prepared: Callable[..., PreparedSet], augmentation: Augmentation | None
+) -> None:
+    source = batches(framed(make_prepared), image_size=32, augmentation=augmentation, frames=True)
+    batch = source.draw(0)
+    assert batch.inside is not None and batch.inside.shape == (8, 1, 32, 32)
+    # Nothing beyond its own picture is shown, but where a border is blurred; and some is hidden for another's sake.
+    shown = batch.images[batch.inside]
+    assert (shown < 0).float().mean() < 0.02
+    hidden = batch.images[~batch.inside] > 0
+    assert 0.05 < hidden.float().mean() < 0.9
+    # An image whose neighbour's picture has no end inside shows all of its own.
+    rows = source.rows[source._order(0).numpy()]
+    full = [i for i in range(8) if rows[i - 1] % 4 == 0]
+    assert full
+    for i in full:
+        assert ((batch.images[i] > 0) != batch.inside[i]).float().mean() < 0.04
+
+
+def test_parts_of_a_batch_end_where_the_whole_batch_does(make_prepared: Callable[..., PreparedSet]) -> None:
+    source = batches(framed(make_prepared), image_size=32, augmentation=Augmentation(), frames=True)
+    whole = source.draw(3).inside
+    assert whole is not None
+    for index in range(2):
+        part = Part(index, 2)
+        here = source.draw(3, part).inside
+        assert here is not None and torch.equal(here, part.of(whole))
+    assert batches(framed(make_prepared), image_size=32).draw(3).inside is None
+
+
+def test_a_set_that_does_not_know_its_frames_is_told(prepared: PreparedSet) -> None:
+    older = dataclasses.replace(prepared, frames=None)
+    with pytest.raises(DataError, match="does not say where the pictures end") as caught:
+        batches(older, frames=True)
+    assert "hide_beyond=no" in caught.value.hint
 
 
 def random_images(count: int = 6, size: int = 16) -> Tensor:

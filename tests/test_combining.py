@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mien.combining import combine
 from mien.datasets import Sample
 from mien.errors import ConfigError, DataError, ImageError
 from mien.expressions import VOCABULARY
+from mien.leaving_out import read_leave_out
 from mien.prepared import PreparedSet, prepare
 
 VOTES = (0.1, 0.7, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -137,6 +139,53 @@ def test_one_set_without_its_leaks(tmp_path: Path) -> None:
     assert reasons["same"] == "the train split has this picture too (same): `a`"
     assert reasons["of-validation"] == "the validation split has this picture too (mirrored): `own`"
     assert set(reasons) == {"same", "near", "of-validation"}
+
+
+def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
+    frame = (1.25, 0.0, -0.125, 0.0, 1.25, -0.0625)
+    rows = [dataclasses.replace(sample(f"{i}", photograph(i)), frame=frame if i else None) for i in range(2)]
+    framed, plain = write_set(tmp_path / "framed", rows), write_set(tmp_path / "plain", [sample("p", photograph(5))])
+    both = combine([framed, plain], tmp_path / "both", size=24)
+    assert both.frames is not None
+    np.testing.assert_allclose(both.frames[1].ravel(), frame)
+    np.testing.assert_array_equal(both.frames[[0, 2]], np.broadcast_to([[0, 0, 0.5], [0, 0, 0.5]], (2, 2, 3)))
+
+
+def test_what_is_on_a_list_is_left_out(tmp_path: Path) -> None:
+    sets = [grey_set(tmp_path / "grey"), rgb_set(tmp_path / "rgb")]
+    (tmp_path / "mine.txt").write_text("g/1\n\ncolour/c/2\nnobody\n")  # a key of its set, one of the combination
+    both = combine(sets, tmp_path / "both", leave_out=read_leave_out(tmp_path / "mine.txt"))
+    assert dict(both.rejected()) == {"grey/g/1": "on the list `mine.txt`", "colour/c/2": "on the list `mine.txt`"}
+    assert len(both) == 8
+    assert both.manifest["recipe"]["options"]["leave_out"] == {"list": "mine.txt", "images": 2}
+    table = combine(sets, tmp_path / "again", leave_out=read_leave_out(both.path / "rejected.csv"))
+    assert table.keys == both.keys
+    (tmp_path / "none.txt").write_text("nobody\n")
+    with pytest.raises(DataError, match=r"none of the sets' images is on the list `none\.txt`"):
+        combine(sets, tmp_path / "none", leave_out=read_leave_out(tmp_path / "none.txt"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file") as caught:
+        read_leave_out("fer2013-cover")
+    assert "`fer2013-covered` (FER2013's training faces behind hands" in caught.value.hint
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(DataError, match="names no image"):
+        read_leave_out(tmp_path / "empty.txt")
+
+
+def test_the_list_that_ships_knows_both_names_of_an_image() -> None:
+    listed = read_leave_out("fer2013-covered")
+    assert 3000 < len(listed.reasons) < 3500
+    assert listed.reason("train/fer0000021", "fer2013") == "a hand covers the face"
+    assert listed.reason("fer2013/train/0000021", "fer2013") == "a hand covers the face"
+    for key, source in (
+        ("train/fer0000021", "rafdb"),
+        ("validation/fer0000021", "fer2013"),
+        ("train/fer0000000", "fer2013"),
+    ):
+        assert listed.reason(key, source) is None
 
 
 def unequal(folder: Path) -> list[PreparedSet]:

@@ -14,6 +14,7 @@ import pytest
 from mien.datasets import Rejected, Row, Sample
 from mien.errors import DataError, ImageError
 from mien.expressions import VOCABULARY
+from mien.images import Cropped, Frame
 from mien.prepared import VERSION, PreparedSet, prepare
 
 SIZE = 16
@@ -234,15 +235,38 @@ def test_central_square_is_resized(tmp_path: Path) -> None:
 def test_crop_takes_batches_and_gives_reasons(tmp_path: Path) -> None:
     batches: list[int] = []
 
-    def crop(images: list[np.ndarray], faces: list[str]) -> list[np.ndarray | str]:
+    def crop(images: list[np.ndarray], faces: list[str]) -> list[Cropped | str]:
         batches.append(len(images))
-        return ["no face" if image.max() == 20 else image // 2 for image in images]
+        return ["no face" if image.max() == 20 else Cropped(image // 2) for image in images]
 
     made = make(tmp_path / "set", crop=crop, detector={"name": "fake", "threshold": 0.5})
     assert batches == [3, 3, 2]
     assert made.rejected()[0:2] == [("row-3", "cut short"), ("row-2", "no face")]
     assert int(made.images([1]).max()) == 5
     assert made.manifest["recipe"]["detector"] == {"name": "fake", "threshold": 0.5}
+
+
+def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
+    frames: list[Frame | None] = [(1.25, -0.5, 0.0625, 0.5, 1.25, -0.75), None, (1.0, 0.0, 0.0, 0.0, 1.0, 1 / 3)]
+    made = make(
+        tmp_path / "set",
+        [Sample(f"{i}", lambda i=i: solid(i), "happy", "train", "test") for i in range(3)],
+        crop=lambda images, faces: [Cropped(image, frames[image[0, 0, 0]]) for image in images],
+    )
+    assert made.frames is not None and made.frames.dtype == np.float32
+    np.testing.assert_allclose(made.frames[[0, 2]].reshape(2, 6), [frames[0], frames[2]], rtol=1e-4)
+    # A crop that its picture fills: wherever in it, the place in the picture is inside.
+    np.testing.assert_array_equal(made.frames[1], [[0, 0, 0.5], [0, 0, 0.5]])
+    # Sets of earlier versions say nothing of it.
+    samples = made.path / "shard-00000.samples.csv"
+    lines = [line.rpartition(",")[0] for line in samples.read_text().splitlines()]
+    samples.write_text("\n".join(lines) + "\n")
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    manifest["shards"][0]["bytes"][samples.name] = samples.stat().st_size
+    (made.path / "manifest.json").write_text(json.dumps(manifest))
+    older = PreparedSet.open(made.path)
+    assert older.frames is None and older.keys == made.keys
+    np.testing.assert_array_equal(older.shares, made.shares)
 
 
 def test_progress_ends_at_the_number_of_rows(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from mien.datasets import Rejected, Row, Sample
 from mien.datasets.drawn import PORTRAIT, draw, faces
 from mien.errors import ConfigError, DataError
 from mien.faces import FaceAligner
+from mien.images import Cropped
 
 
 def missing_package() -> np.ndarray:
@@ -101,7 +102,7 @@ def test_what_a_worker_raises_arrives(tmp_path: Path) -> None:
 
 def test_a_crop_of_another_size_is_a_mistake_of_the_program(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the crop of `row-\d\d` is uint8 \(1, 16, 3\), not uint8 of 16"):
-        make(tmp_path / "set", crop=lambda images, faces: [image[:1] for image in images])
+        make(tmp_path / "set", crop=lambda images, faces: [Cropped(image[:1]) for image in images])
 
 
 def test_samples_that_cannot_travel_are_told_what_to_be(tmp_path: Path) -> None:
@@ -120,9 +121,9 @@ def test_an_unknown_engine_leaves_nothing(tmp_path: Path) -> None:
 def test_large_photos_go_to_the_detector_in_smaller_batches(tmp_path: Path) -> None:
     batches: list[int] = []
 
-    def crop(images: list[np.ndarray], faces: list[str]) -> list[np.ndarray | str]:
+    def crop(images: list[np.ndarray], faces: list[str]) -> list[Cropped | str]:
         batches.append(len(images))
-        return [image[:SIZE, :SIZE] for image in images]
+        return [Cropped(image[:SIZE, :SIZE]) for image in images]
 
     def photo(side: int) -> np.ndarray:
         return np.zeros((side, 5000, 3), np.uint8)

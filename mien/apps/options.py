@@ -317,6 +317,15 @@ WithoutLeaks = Annotated[
     bool,
     typer.Option("--without-leaks", help="Leave out pictures of validation and test that an earlier split has too."),
 ]
+LeaveOutList = Annotated[
+    str | None,
+    typer.Option(
+        "--leave-out",
+        metavar="LIST",
+        show_default=False,
+        help="Leave out images: a file with a key in each line, or `fer2013-covered`, FER2013's faces behind hands.",
+    ),
+]
 ReportOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="REPORT", show_default=False, help="Folder for a report with pictures."),
@@ -465,6 +474,16 @@ Judges = Annotated[
         metavar="JUDGE",
         help="A run of `mien train-judge`, a .safetensors file or a shipped name; repeatable. "
         "Without one, the judges that ship.",
+        show_default=False,
+    ),
+]
+WatchingJudges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        metavar="JUDGE",
+        help="Log how this classifier judges edits of validation faces: a run of `mien train-judge`, a .safetensors file "
+        "or a shipped name, `judge-vgg16`; repeatable.",
         show_default=False,
     ),
 ]

@@ -22,7 +22,7 @@ _FEWEST = 2
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Rows of the prepared set, int64, and what is known of them."""
+    """Rows of the prepared set, and what is known of them; all int64."""
 
     expressions: tuple[str, ...]
     """Those that the split has and every judge sees, in the vocabulary's order."""
@@ -33,13 +33,13 @@ class Chosen:
     votes: np.ndarray
     """What people see in each of `rows`: float64 (n, k), rows that sum to 1."""
     edited: np.ndarray
-    """Rows that are edited."""
+    """Places in `rows` of those that are edited."""
     sweep: np.ndarray
-    """Neutral ones of them, on which intensity rises; may be empty."""
+    """Places of neutral ones of them, on which intensity rises; may be empty."""
     gamut: np.ndarray
-    """Neutral ones of them, which walk the disc; may be empty."""
+    """Places of neutral ones of them, which walk the disc; may be empty."""
     others: np.ndarray
-    """Rows that are not edited: what edits are compared with."""
+    """Places of those that are not edited: what edits are compared with."""
 
 
 def choose_faces(prepared: PreparedSet, protocol: Protocol, judged: Sequence[tuple[str, ...]]) -> Chosen:

@@ -32,7 +32,7 @@ def faces_of_photos(photos: Sequence[Path], device: str = "cpu", side: int = _SI
     for path, crop in zip(photos, crops, strict=True):
         if isinstance(crop, str):
             raise FaceError(f"{path} cannot be shown: {crop}", hint="give photos of a face that looks ahead")
-    pixels = np.stack([crop for crop in crops if not isinstance(crop, str)]).astype(np.float32)
+    pixels = np.stack([crop.pixels for crop in crops if not isinstance(crop, str)]).astype(np.float32)
     return Faces(tuple(str(path) for path in photos), pixels.transpose(0, 3, 1, 2) / 127.5 - 1)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.expressions import VOCABULARY
+from mien.images import Frame
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
@@ -53,6 +54,8 @@ class Sample:
     """Who is shown, where that is known: faces of one subject must not be on both sides of a split."""
     face: str = "cut"
     """Which face is meant, one of `FACES`."""
+    frame: Frame | None = None
+    """Where the picture ends in what `read` returns; None where it fills it, or where that is not known."""
 
 
 @dataclass(frozen=True)

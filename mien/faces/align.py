@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import FaceError
+from mien.images import Frame
 
 #: Where the canonical crop has left eye, right eye, nose, left and right corner of the mouth, in its unit square. It is
 #: FER2013's own framing (the mean of MTCNN's landmarks over 477 frontal, upright faces, confidence above 0.99, among the
@@ -63,6 +64,14 @@ class Alignment:
         """Map points (count, 2) of the unit square into the photo."""
         inverse = self.inverse
         return points @ inverse[:, :2].T + inverse[:, 2]
+
+    def frame(self, width: int, height: int) -> Frame | None:
+        """Return where a photo of this size ends in the crop, or None where the crop does not reach beyond it."""
+        corners = self.corners() / [width, height]
+        if corners.min() >= 0 and corners.max() <= 1:
+            return None
+        a, b, c, d, e, f = (float(value) for value in (self.inverse / [[width], [height]]).ravel())
+        return a, b, c, d, e, f
 
     def corners(self) -> np.ndarray:
         """Return the crop's corners in the photo, float64 (4, 2), clockwise from its top left."""

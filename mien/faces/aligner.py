@@ -18,7 +18,7 @@ from mien.errors import FaceError
 from mien.faces.align import Alignment, crop_face, estimate_alignment, extend
 from mien.faces.detection import Detection, Detector
 from mien.faces.detectors import CUT_FRAMES, load_detector
-from mien.images import resize
+from mien.images import Cropped, resize
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class FaceAligner:
         """By which share of its shorter side an image that is cut round a face is continued."""
         return self._frame[0]
 
-    def __call__(self, images: Sequence[np.ndarray], faces: Sequence[str]) -> list[np.ndarray | str]:
-        """Return for each uint8 (height, width, 3) RGB image its crop, uint8 (size, size, 3), or why there is none.
+    def __call__(self, images: Sequence[np.ndarray], faces: Sequence[str]) -> list[Cropped | str]:
+        """Return for each uint8 (height, width, 3) RGB image its crop, (size, size, 3), or why there is none.
 
         `faces` says for each which face is meant, one of `mien.datasets.sample.FACES`.
         """
@@ -80,7 +80,7 @@ class FaceAligner:
                 detections[index] = each
         return detections
 
-    def crop(self, image: np.ndarray, detections: Sequence[Detection], face: str) -> np.ndarray | str:
+    def crop(self, image: np.ndarray, detections: Sequence[Detection], face: str) -> Cropped | str:
         """Return the crop of the face that is meant among those that were found, or why there is none."""
         chosen = choose_face(detections, face, image.shape[1])
         if isinstance(chosen, str):
@@ -92,7 +92,7 @@ class FaceAligner:
         outside = _share_outside(alignment, image.shape)
         if outside > self.largest_outside:
             return f"{outside:.0%} of the face's crop is outside the picture"
-        return crop_face(image, alignment, self.size)
+        return Cropped(crop_face(image, alignment, self.size), alignment.frame(image.shape[1], image.shape[0]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings, not the networks."""

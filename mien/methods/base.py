@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
@@ -69,6 +69,9 @@ class Batch:
     """Which part of the step's batch this is."""
     labels_of_all: Int[Tensor, " m"] | None = None
     """Labels of the whole batch, where this is a part of it."""
+    inside: Bool[Tensor, "n 1 h w"] | None = None
+    """Where an image shows the picture that it was cut from, and another image of the batch would show its own; beyond that
+    are repeated pixels. None where it is not asked for."""
     waits: bool = False
     """Whether other parts are computed between this one's moves; then it should keep no graph meanwhile."""
 
@@ -123,7 +126,9 @@ class GeneratorSettings:
     cutout: float = 0.0
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
-
+    hide_beyond: bool = False
+    """Hide from the critic, in the same places, what lies beyond the picture that a face was cut from: where `mien prepare`
+    repeated its last pixels. What is shown of an image ends where its own picture ends, or another's."""
     critic_rate: float = 1.0
     """The critic's learning rate as a multiple of the generator's (two time-scale update rule, Heusel et al. 2017)."""
 
@@ -189,7 +194,8 @@ class Method(nn.Module, abc.ABC):
 
         Its penalty, and its reading of where a photo stands, take the whole images.
         """
-        return (hidden(images, self.config.cutout, batch) for images in stacks)
+        seen = (hidden(images, self.config.cutout, batch) for images in stacks)
+        return seen if batch.inside is None else (images.masked_fill(~batch.inside, 0.0) for images in seen)
 
     @abc.abstractmethod
     def space(self) -> Space:

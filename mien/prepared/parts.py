@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from mien.datasets.sample import Rejected, Row, Sample
 from mien.errors import DataError, FilmError, ImageError
-from mien.images import is_grey, luma, resize
+from mien.images import Cropped, is_grey, luma, resize
 from mien.shards import Shard, map_images, merge_shards, remove_shard, whole_shard, write_shard
 
 #: Images decoded, and handed to the detector, at once, and their pixels: enough to fill a batch; of large photos fewer,
@@ -27,9 +27,9 @@ _BATCH, _BATCH_PIXELS = 32, 32_000_000
 Face = tuple[Sample, np.ndarray]
 Channels = int | Literal["auto"]
 #: A face aligner: takes images and, for each, which face is meant (`mien.datasets.sample.FACES`); one result for each,
-#: either the crop, uint8 (size, size, 3) RGB, or why there is none. With several processes it must be one that can be
-#: pickled, such as `mien.faces.FaceAligner`.
-Crop = Callable[[list[np.ndarray], list[str]], Sequence[np.ndarray | str]]
+#: either the crop or why there is none. With several processes it must be one that can be pickled, such as
+#: `mien.faces.FaceAligner`.
+Crop = Callable[[list[np.ndarray], list[str]], Sequence[Cropped | str]]
 #: Told how many further rows are done.
 Told = Callable[[int], None]
 
@@ -143,14 +143,16 @@ def _cropped(batch: list[Face], size: int, crop: Crop | None) -> Iterator[Face |
         with _one_thread():
             results = crop(images, [sample.face for sample, _ in batch])
     else:
-        results = [_square(image, size) for image in images]
+        # What was cropped before keeps its frame; any other image is its square's whole picture.
+        results = [Cropped(_square(image, size), sample.frame) for sample, image in batch]
     for (sample, _), result in zip(batch, results, strict=True):
         if isinstance(result, str):
             yield Rejected(sample.key, result)
-        elif result.shape != (size, size, 3) or result.dtype != np.uint8:
-            raise ValueError(f"the crop of `{sample.key}` is {result.dtype} {result.shape}, not uint8 of {size}")
+        elif result.pixels.shape != (size, size, 3) or result.pixels.dtype != np.uint8:
+            shape = f"{result.pixels.dtype} {result.pixels.shape}"
+            raise ValueError(f"the crop of `{sample.key}` is {shape}, not uint8 of {size}")
         else:
-            yield sample, result
+            yield replace(sample, frame=result.frame), result.pixels
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
+from mien.images import Frame
 from mien.prepared.layout import MANIFEST, RECIPE, REJECTED, check_version
-from mien.shards import hash_file, map_images, read_columns, read_csv, read_json, shard_from_json
+from mien.shards import EVERYWHERE, hash_file, map_images, read_columns, read_csv, read_json, shard_from_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,9 @@ class PreparedSet:
     """Who is shown, where that is known."""
     sources: tuple[str, ...]
     """Dataset that each sample came from."""
+    frames: np.ndarray | None
+    """Where each image's picture ends in it, an affine map (`mien.images.Frame`): float32 (N, 2, 3); None where an earlier
+    version prepared the set, which did not note it."""
     _arrays: tuple[np.ndarray, ...]
     """The shards' images, mapped into memory."""
     _starts: np.ndarray
@@ -113,6 +117,13 @@ class PreparedSet:
         if not subject:
             return None
         return subject, "" if any(letter.isalpha() for letter in subject) else self.sources[index]
+
+    def frame(self, index: int) -> Frame | None:
+        """Return where an image's picture ends in it; None where it fills it, or where that was not noted."""
+        if self.frames is None or np.array_equal(self.frames[index].ravel(), EVERYWHERE):
+            return None
+        a, b, c, d, e, f = (float(value) for value in self.frames[index].ravel())
+        return a, b, c, d, e, f
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return images by index, in that order: uint8, (len(indices), size, size, channels)."""

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.datasets import READERS, Rejected, Row, Sample, affwild2
 from mien.errors import ConfigError, DataError, ImageError
+from mien.images import Cropped
 from mien.prepared import prepare
 
 SEVEN = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise"
@@ -142,10 +143,11 @@ def sides_of_a_film(root: Path, film: str) -> None:
     write_film(root / "videos" / film, [frame] * 2)
 
 
-def cut_side(images: list[np.ndarray], faces: list[str]) -> list[np.ndarray | str]:
+def cut_side(images: list[np.ndarray], faces: list[str]) -> list[Cropped | str]:
     """Stand in for an aligner: of a frame that is twice as wide as high, the half that is meant."""
     sides = {"left": slice(0, SIZE), "right": slice(SIZE, 2 * SIZE)}
-    return [image[:, sides[face]] if face in sides else "no side" for image, face in zip(images, faces, strict=True)]
+    pairs = zip(images, faces, strict=True)
+    return [Cropped(image[:, sides[face]]) if face in sides else "no side" for image, face in pairs]
 
 
 def test_two_people_are_told_apart_by_side(tmp_path: Path) -> None:

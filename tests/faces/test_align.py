@@ -68,6 +68,31 @@ def test_degenerate_landmarks_are_refused() -> None:
             estimate_alignment(points)
 
 
+def test_the_frame_tells_where_the_picture_ends_in_the_crop() -> None:
+    """White pictures of a black surrounding: what is white in the crop is where the frame's map stays within 0 and 1."""
+    surrounded = np.zeros((300, 300, 3), np.uint8)
+    surrounded[100:180, 110:200] = 255  # a picture 90 wide, 80 high
+    for degrees, scale in ((0, 1 / 90), (20, 1 / 120), (-33, 1 / 100)):
+        inverse = Alignment(similarity(scale, degrees, (0.0, 0.0))).inverse
+        shift = np.array([0.45, 0.6]) - similarity(scale, degrees, (0, 0))[:, :2] @ [45, 40]
+        alignment = Alignment(similarity(scale, degrees, (shift[0], shift[1])))
+        frame = alignment.frame(90, 80)
+        assert frame is not None and np.isclose(inverse[0, 0] / 90, frame[0])
+        moved = shift - alignment.matrix[:, :2] @ [110, 100]
+        crop = crop_face(surrounded, Alignment(np.column_stack([alignment.matrix[:, :2], moved])), 64)[..., 0]
+        x, y = np.meshgrid(*[(np.arange(64) + 0.5) / 64] * 2)
+        u, v = (a * x + b * y + c for a, b, c in (frame[:3], frame[3:]))
+        within = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
+        assert 0.3 < within.mean() < 0.9
+        assert ((crop > 127) != within).mean() < 0.01
+
+
+def test_a_crop_inside_its_picture_has_no_frame() -> None:
+    assert square_alignment(10, 20, 50).frame(100, 100) is None
+    assert square_alignment(0, 0, 100).frame(100, 100) is None
+    assert square_alignment(60, 20, 50).frame(100, 100) == pytest.approx((0.5, 0, 0.6, 0, 0.5, 0.2))  # 10 px beyond
+
+
 def test_template_is_symmetric_and_inside() -> None:
     assert np.allclose(FACE_TEMPLATE[[1, 0, 2, 4, 3]] * [-1, 1] + [1, 0], FACE_TEMPLATE)
     assert (FACE_TEMPLATE > 0.2).all()

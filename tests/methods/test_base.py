@@ -59,6 +59,23 @@ def test_a_square_is_hidden_somewhere_in_each_image() -> None:
     assert often.min() > 0.02  # and no place is always seen
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_critic_does_not_see_beyond_the_picture(name: str) -> None:
+    """What lies beyond changes neither what the critic is taught nor what it asks of the generator there."""
+    torch.manual_seed(0)
+    method = METHODS[name](METHODS[name].Config(image_size=16, image_channels=1, critic_layers=2, critic_channels=4))
+    inside = torch.ones(8, 1, 16, 16, dtype=torch.bool)
+    inside[:, :, 11:] = False
+    images = torch.rand(8, 1, 16, 16)
+    batch = Batch(images, torch.arange(8) % len(method.config.expressions), inside=inside)
+    edited = images.flip(0).requires_grad_()
+    real, fake = method.shown(batch, images, edited)
+    assert torch.equal(real[:, :, :11], images[:, :, :11]) and not real[:, :, 11:].any()
+    method.critic(fake).realness.sum().backward()
+    assert edited.grad is not None and edited.grad[:, :, :11].abs().sum() > 0
+    assert not edited.grad[:, :, 11:].any()
+
+
 def test_parts_of_a_batch_hide_what_the_whole_batch_hides() -> None:
     images, labels = torch.rand(6, 1, 8, 8) + 1, torch.arange(6)
     torch.manual_seed(3)

@@ -27,12 +27,14 @@ def train(
     devices: options.Devices = 1,
     minutes: options.Minutes = None,
     workers: options.LoadingWorkers = 2,
+    judge: options.WatchingJudges = None,
     dry_run: options.DryRun = False,
 ) -> None:
     """Train a preset on a prepared set.
 
-    The run folder fills with losses, sample pictures and checkpoints. The same command resumes what was interrupted, also
-    with another number of devices. `torchrun --no-python ... mien train` starts it on several machines.
+    The run folder fills with losses, sample pictures and checkpoints; with --judge also with the F1 of the edits whenever
+    samples are drawn (`--set sample_every=500`). The same command resumes what was interrupted, also with another number
+    of devices. `torchrun --no-python ... mien train` starts it on several machines.
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
 
@@ -60,6 +62,10 @@ def train(
             f"note: `{preset}` is meant to go on from a model of half its side, `--init MODEL`; this run begins at random"
         )
     how = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
+    if judge:
+        from mien.benchmark.watching import watch
+
+        how["watch"] = watch(data, judge, method_config.expressions)
     with _training_report(devices, train_config.steps) as report:
         run = run_training(preset, found.method, method_config, train_config, data, out, report, init=origin, **how)
     if not leads(devices):

@@ -23,6 +23,7 @@ def combine(
     size: options.NewSize = None,
     seed: options.ChoiceSeed = 0,
     without_leaks: options.WithoutLeaks = False,
+    leave_out: options.LeaveOutList = None,
 ) -> None:
     """Make one prepared set of several, or a cleaner one of one.
 
@@ -34,6 +35,7 @@ def combine(
     """
     from mien.apps.progress import ProgressBar
     from mien.combining import combine as write_combination
+    from mien.leaving_out import read_leave_out
     from mien.prepared import PreparedSet
 
     opened = [PreparedSet.open(path) for path in sets]
@@ -46,6 +48,7 @@ def combine(
             size=size,
             seed=seed,
             without_leaks=without_leaks,
+            leave_out=read_leave_out(leave_out) if leave_out else None,
             report=bar.advance,
         )
     if moved := combined.manifest["recipe"]["options"]["moved_subjects"]:
