@@ -50,7 +50,8 @@ def test_no_step_reads_a_value_of_its_device_or_mixes_it_with_the_processor(
         method = METHODS[preset.method](config)
         labels = torch.zeros(loop.batch_size, dtype=torch.long)
         images = torch.zeros(loop.batch_size, config.image_channels, config.image_size, config.image_size)
-        batch = Batch(images, labels, torch.zeros(loop.batch_size, len(config.expressions)))
+        inside = torch.zeros_like(images[:, :1], dtype=torch.bool) if config.hide_beyond else None
+        batch = Batch(images, labels, torch.zeros(loop.batch_size, len(config.expressions)), inside=inside)
     moved = set()
     for step in (
         0,

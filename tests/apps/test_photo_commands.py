@@ -97,6 +97,12 @@ def test_figures_are_written_and_marked(mien: Callable[..., Any], model: Path, p
         assert figure.shape[0] == figure.shape[1] > 3 * 48
 
 
+@pytest.mark.parametrize("command", ["gamut", "sweep"])
+def test_figures_take_another_detector(refused: Callable[..., None], model: Path, photo: Path, command: str) -> None:
+    out = photo.with_name("figure.png")
+    refused(command, photo, "-m", model, "-o", out, "--detector", "haar", error="unknown detector", hint="retinaface")
+
+
 def test_the_shipped_model_edits(mien: Callable[..., Any], photo: Path) -> None:
     assert DEFAULT in shipped()
     out = photo.with_name("out.png")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from mien.errors import ImageError
 
 if TYPE_CHECKING:
     from mien.editing.many import Outcome
+    from mien.editing.photo import Editor
     from mien.spaces import Condition
 
 
@@ -105,6 +108,7 @@ def gamut(
     tile: options.Tile = 144,
     rings: options.Rings = 3,
     model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
 ) -> None:
@@ -115,11 +119,12 @@ def gamut(
     Example: mien gamut portrait.jpg -o gamut.png
     """
     from mien.editing.figures import gamut_figure
+    from mien.loading import load
 
     def draw(*given: Any) -> Any:
         return gamut_figure(*given, tile=tile, rings=rings)
 
-    _figure(photo, out, face, model, threshold, mark, "gamut", draw)
+    _figure(photo, out, face, partial(load, model, detector=detector, threshold=threshold), mark, "gamut", draw)
 
 
 def sweep(
@@ -130,6 +135,7 @@ def sweep(
     face: options.OneFace = "largest",
     tile: options.Tile = 160,
     model: options.Model = None,
+    detector: options.FaceDetector = "mtcnn",
     threshold: options.Threshold = 0.7,
     mark: options.Marked = True,
 ) -> None:
@@ -140,6 +146,7 @@ def sweep(
     from mien.editing.figures import sweep_figure
     from mien.errors import ConditionError
     from mien.expressions import parse_expression
+    from mien.loading import load
 
     try:
         steps = [float(part) for part in intensities.split(",")]
@@ -150,7 +157,7 @@ def sweep(
     def draw(*given: Any) -> Any:
         return sweep_figure(*given, intensities=steps, expressions=names, tile=tile)
 
-    _figure(photo, out, face, model, threshold, mark, "sweep", draw)
+    _figure(photo, out, face, partial(load, model, detector=detector, threshold=threshold), mark, "sweep", draw)
 
 
 def studio(
@@ -197,9 +204,7 @@ def studio(
         server.serve_forever()
 
 
-def _figure(
-    photo: Path, out: Path, which: str, model: str | None, threshold: float, mark: bool, kind: str, draw: Any
-) -> None:
+def _figure(photo: Path, out: Path, which: str, load: Callable[[], Editor], mark: bool, kind: str, draw: Any) -> None:
     import mien
     from mien.editing.photo import choose
     from mien.errors import FaceError
@@ -208,7 +213,7 @@ def _figure(
     if which == "all":
         raise FaceError(f"`mien {kind}` draws one face", hint="give `--face largest` or a number from 1")
     picture = mien.read_photo(photo)
-    editor = mien.load(model, threshold=threshold)
+    editor = load()
     face = choose(editor.find(picture), which)[0]
     pixels = draw(editor, picture.opaque(), face)
     written = editor.mark(kind) if mark else None
