@@ -35,8 +35,8 @@ from mien.training import trained_method
 LIMITS = {
     "ganmut-fer2013": [
         "Surprise on a broad smile: a small dark mouth with the smile's teeth below it.",
-        "Fear leaves light or dark streaks at mouth and chin of some faces, most under a beard or where lips are shut.",
-        "Anger bares teeth as a light patch where lips were shut; disgust leaves a spot between some brows.",
+        "Fear and disgust leave a light spot between or above some brows; fear greys the mouth under some beards.",
+        "Anger bares teeth as a light patch where lips were shut.",
         "What is painted shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves teeth or creases.",
     ],
