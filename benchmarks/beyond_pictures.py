@@ -40,18 +40,18 @@ def main() -> None:
     given = parser.parse_args()
 
     prepared = PreparedSet.open(given.data)
-    if prepared.frames is None:
-        parser.error("an earlier version prepared this set, and did not note where pictures end")
     rows = prepared.select("train")
     rows = rows[[prepared.sources[row] == given.source for row in rows]]
     if not len(rows):
         parser.error(f"no training image is of {given.source}; there are: {', '.join(sorted(set(prepared.sources)))}")
+    if np.isnan(prepared.frames[rows]).any():
+        parser.error("an earlier version prepared this set, and did not note where pictures end")
     outside = beyond(prepared.frames[rows])
     third, tenth = _GRID // 3, _GRID // 10
     chins = outside[:, -tenth:, third:-third].mean((1, 2)) > 0.5
     facts = {"data_sha256": prepared.hash, "source": given.source}
     labels = prepared.labels[rows]
-    for name in (None, *prepared.expressions):
+    for name in (None, *(VOCABULARY[label] for label in sorted(set(labels.tolist())) if label >= 0)):
         chosen = labels == VOCABULARY.index(name) if name else np.ones(len(rows), bool)
         circumstances = {"n": int(chosen.sum()), "seed": 0, "expression": name, **facts}
         pixels, faces = float(outside[chosen].mean()), float(chins[chosen].mean())

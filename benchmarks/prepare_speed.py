@@ -33,7 +33,7 @@ from mien.datasets.drawing import draw
 from mien.datasets.drawn import faces
 from mien.faces import FaceAligner
 from mien.films import read_frame
-from mien.images import resize
+from mien.images import Cropped, resize
 from mien.prepared import Crop, prepare
 from mien.shards import hash_file, merge_shards, whole_shard, write_shard
 
@@ -63,9 +63,9 @@ def rows_of(data: Path, dataset: str, count: int) -> Iterator[Row]:
     return itertools.islice(rounds, count)
 
 
-def shrink(images: list[np.ndarray], faces: list[str], size: int) -> list[np.ndarray | str]:
+def shrink(images: list[np.ndarray], faces: list[str], size: int) -> list[Cropped | str]:
     """Crop as cheaply as can be: resize the whole image."""
-    return [resize(image, (size, size)) for image in images]
+    return [Cropped(resize(image, (size, size))) for image in images]
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

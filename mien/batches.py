@@ -104,13 +104,15 @@ def _read(prepared: PreparedSet, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(prepared.images(rows)).permute(0, 3, 1, 2)
 
 
-def _frames_of(prepared: PreparedSet) -> np.ndarray:
-    if prepared.frames is None:
+def _frames_of(prepared: PreparedSet, rows: np.ndarray) -> np.ndarray:
+    frames = prepared.frames[rows]
+    if np.isnan(frames).any():
         raise DataError(
             f"the prepared set `{prepared.path}` does not say where the pictures end that its faces were cut from",
-            hint="prepare it anew with this version, or train with `--set hide_beyond=no`",
+            hint="an earlier version made it, or what it was combined of: prepare that anew, in another folder; or train "
+            "with `--set hide_beyond=no`",
         )
-    return prepared.frames
+    return frames
 
 
 class _Reading(torch.utils.data.Dataset[list[Tensor]]):
@@ -167,7 +169,7 @@ class Batches:
         counts = torch.bincount(labels, minlength=len(columns)).clamp_min(1).double()
         weights = counts.pow(-balance)[labels] if balance else None
         self._order = _Order(len(self.rows), batch_size, seed, weights)
-        self._frames = torch.from_numpy(_frames_of(prepared)[self.rows]) if frames else None
+        self._frames = torch.from_numpy(_frames_of(prepared, self.rows)) if frames else None
         self._prepared = prepared
         self._expressions = tuple(expressions)
         size = len(self.rows) * prepared.size**2 * prepared.channels
@@ -196,17 +198,19 @@ class Batches:
         elif raw is None:
             raw = _read(self._prepared, self.rows[here.numpy()])
         images = self.fit(to_device(raw, self.device) if raw.device != self.device else raw)
-        changes = torch.eye(2, 3).expand(len(here), 2, 3)
+        grid = None
         if self.augmentation is not None:
             generator = torch.Generator().manual_seed(seed_of("augmentation", self.seed, step))
             changes = part.of(draw_changes(len(positions), self.augmentation, generator))
-        grid = F.affine_grid(to_device(changes, self.device), list(images.shape), align_corners=False)
-        if self.augmentation is not None:
+            grid = F.affine_grid(to_device(changes, self.device), list(images.shape), align_corners=False)
             images = resample(images, grid)
         labels = to_device(self.labels[positions], self.device)
         shares = to_device(self.shares[here], self.device)
         within = None
         if self._frames is not None:
+            if grid is None:
+                still = torch.eye(2, 3, device=self.device).repeat(len(here), 1, 1)
+                grid = F.affine_grid(still, list(images.shape), align_corners=False)
             frames = (self._frames[rows] for rows in (here, part.of(positions.roll(1))))
             own, another = (inside(to_device(each, self.device), grid) for each in frames)
             within = own & another

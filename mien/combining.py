@@ -122,8 +122,8 @@ class _Image:
 
     def listed(self, leave_out: LeaveOut) -> str | None:
         """Return why it is on a list, by its own set's key or by the combination's, or None where it is not."""
-        own = leave_out.reason(self.parent.keys[self.index], self.parent.sources[self.index])
-        return own or leave_out.reason(self.key, self.source)
+        source = self.parent.sources[self.index]
+        return leave_out.reason(self.key, source) or leave_out.reason(self.parent.keys[self.index], source)
 
     def row(self) -> Row:
         """Return the row of the combination that it becomes."""
@@ -243,17 +243,22 @@ def _leave_out_leaks(sets: list[PreparedSet], rows: list[_Image], report: Report
 
 def _leave_out_listed(rows: list[_Image], leave_out: LeaveOut) -> dict[str, Any]:
     """Leave out the images on a list; return what the recipe says of it."""
-    count = 0
-    for row in rows:
-        reason = row.listed(leave_out)
-        if reason:
-            row.reason, count = row.reason or reason, count + 1
-    if not count:
-        raise DataError(
-            f"none of the sets' images is on the list `{leave_out.name}`",
-            hint="it takes the keys of the sets, as their `samples.csv` have them, or of the combination",
-        )
-    return {"leave_out": {"list": leave_out.name, "images": count}}
+    listed = [row for row in rows if row.listed(leave_out)]
+    if not listed:
+        raise DataError(f"none of the sets' images is on the list `{leave_out.name}`", hint=leave_out.takes)
+    if not leave_out.shipped:
+        own = Counter(row.parent.keys[row.index] for row in listed if row.key not in leave_out.reasons)
+        for key, count in own.items():
+            if count > 1:
+                raise DataError(
+                    f"`{key}`, of the list `{leave_out.name}`, is the key of {count} images, in different sets",
+                    hint="say which one, by the combination's key: the set's name, `/`, and that key",
+                )
+    for row in listed:
+        row.reason = row.reason or row.listed(leave_out) or ""
+    if all(row.reason for row in rows):
+        raise DataError(f"the list `{leave_out.name}` leaves no image", hint="give a shorter one")
+    return {"leave_out": {"list": leave_out.name, "sha256": leave_out.sha256, "images": len(listed)}}
 
 
 def _balance(rows: list[_Image], balance: str, ratio: float, seed: int) -> None:

@@ -246,9 +246,11 @@ def starting_point(source: str | Path) -> StartingPoint:
 
 
 def training_seconds(stats: list[dict[str, float]], batch_size: int) -> float:
-    """Add up the time that the logged steps took; pauses between resumed parts do not count."""
+    """Add up the time that the logged steps took; pauses between resumed parts, and judging, do not count."""
     seconds, before = 0.0, 0.0
     for line in stats:
+        if "images_per_second" not in line:  # what a watch said
+            continue
         seconds += (line["step"] - before) * batch_size / line["images_per_second"]
         before = line["step"]
     return seconds

@@ -36,6 +36,8 @@ SAMPLE_COLUMNS = ("key", "split", "expression", "intensity", "subject", "source"
 
 #: The frame of a crop that its picture fills: each point of it is the picture's middle.
 EVERYWHERE: Frame = (0.0, 0.0, 0.5, 0.0, 0.0, 0.5)
+#: As it is written of a crop of which nobody noted where its picture ends.
+_UNKNOWN = " ".join(["nan"] * 6)
 
 #: Size and SHA-256 of a file that was written.
 Written = tuple[int, str]
@@ -182,7 +184,6 @@ def read_columns(folder: Path, shards: Sequence[Shard]) -> dict[str, Any]:
     shares = np.concatenate([each["shares"] for each in known])
     unvoted = (shares.sum(axis=1) == 0) & (labels >= 0)
     shares[unvoted, labels[unvoted]] = 1.0
-    frames = [each["frames"] for each in known]
     return {
         "keys": tuple(itertools.chain.from_iterable(each["keys"] for each in known)),
         "splits": np.concatenate([each["splits"] for each in known]),
@@ -191,7 +192,7 @@ def read_columns(folder: Path, shards: Sequence[Shard]) -> dict[str, Any]:
         "intensity": np.concatenate([each["intensity"] for each in known]),
         "subjects": tuple(itertools.chain.from_iterable(each["subjects"] for each in known)),
         "sources": tuple(itertools.chain.from_iterable(each["sources"] for each in known)),
-        "frames": None if any(frames is None for frames in frames) else np.concatenate(frames),
+        "frames": np.concatenate([each["frames"] for each in known]),
     }
 
 
@@ -202,7 +203,7 @@ def _read_samples(path: Path, words: dict[str, str]) -> dict[str, Any]:
         header = next(lines)
         cells = dict(zip(header, zip(*lines, strict=True), strict=False)) or {}
     cells = {name: cells.get(name, ()) for name in SAMPLE_COLUMNS}
-    framed = "frame" in header  # sets of earlier versions have none
+    frames = cells["frame"] if "frame" in header else [_UNKNOWN] * len(cells["key"])  # version 1 has none
     shares = np.array([[float(cell or 0) for cell in cells[name]] for name in SHARE_COLUMNS], np.float32)
     return {
         "keys": cells["key"],
@@ -212,9 +213,7 @@ def _read_samples(path: Path, words: dict[str, str]) -> dict[str, Any]:
         "intensity": np.array([float(cell or "nan") for cell in cells["intensity"]], np.float32),
         "subjects": [words.setdefault(cell, cell) or None for cell in cells["subject"]],
         "sources": [words.setdefault(cell, cell) for cell in cells["source"]],
-        "frames": np.array([_parse_frame(cell) for cell in cells["frame"]], np.float32).reshape(-1, 2, 3)
-        if framed
-        else None,
+        "frames": np.array([_parse_frame(cell) for cell in frames], np.float32).reshape(-1, 2, 3),
     }
 
 

@@ -202,7 +202,7 @@ def _loop(
 ) -> None:
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    since, last = time.perf_counter(), start
+    since, last, rate = time.perf_counter(), start, 0.0
     steps = range(start, config.steps)
     here = [
         Part(fabric.global_rank + fabric.world_size * k, config.accumulate * fabric.world_size)
@@ -221,24 +221,28 @@ def _loop(
         saves = done % config.checkpoint_every == 0 or done == config.steps
         # Several processes have to agree, which they do where losses are read.
         saves |= asked.is_set() and fabric.world_size == 1
-        stops = False
+        logs, stops = done % config.log_every == 0 or saves, False
+        losses: dict[str, float] = {}
         # Every checkpoint ends a line of losses: so a resumed run logs the same lines, and none is kept of broken losses.
-        if done % config.log_every == 0 or saves:
+        if logs:
             over = torch.tensor(float(time.monotonic() > deadline or asked.is_set()), device=fabric.device)
             *totals, late = average(fabric, torch.stack([*sums.values(), over])).tolist()
             losses = {name: total / counts[name] for name, total in zip(sums, totals, strict=True)}
             stops = late > 0 and done < config.steps  # all processes agree, though their clocks may not
             elapsed = time.perf_counter() - since
             _check_finite(done, [name for name, value in losses.items() if not math.isfinite(value)])
+            rate = (done - last) * config.batch_size / elapsed
             if fabric.is_global_zero:
-                rate = (done - last) * config.batch_size / elapsed
                 run.append_stats({"step": done, **losses, "images_per_second": rate})
-                report(Progress(done, config.steps, rate, losses | shows.judged))
             sums.clear()
             counts.clear()
             since, last = time.perf_counter(), done
         if fabric.is_global_zero and (done % config.sample_every == 0 or done == config.steps):
+            paused = time.perf_counter()
             shows.write(run, trainer, done)
+            since += time.perf_counter() - paused
+        if fabric.is_global_zero and logs:
+            report(Progress(done, config.steps, rate, losses | shows.judged))
         if fabric.is_global_zero and (saves or stops):
             tensors = trainer.state()
             _check_finite(done, [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()])

@@ -5,9 +5,10 @@
     scripts/train_released.sh --out OUT --rehearse                 # the whole chain in miniature, on drawn faces
 
 DATA holds prepared sets (`mien prepare`): `fer2013-48`, `fer2013-64` and `mixed-128`, the last from FER2013 and
-faces-wild; the last two without faces behind hands (`mien combine ... --leave-out fer2013-covered`). Each part has its run folder under OUT/runs; when it is done its weights lie in OUT/weights,
-and the facts that the table is made of in OUT/done. A part that is there is not trained again; a broken one is resumed.
-A time limit is kept by checkpoints, and costs no step of a generator, of a judge those since its last checkpoint.
+faces-wild; the last two without faces behind hands (`mien combine ... --leave-out fer2013-covered`). Each part has its run
+folder under OUT/runs; when it is done its weights lie in OUT/weights, and the facts that the table is made of in
+OUT/done. A part that is there is not trained again; a broken one is resumed. A time limit is kept by checkpoints, and
+costs no step of a generator, of a judge those since its last checkpoint.
 
 Needs torch, numpy, pillow, safetensors, lightning-fabric (or lightning) and jaxtyping; not mien's command line.
 """

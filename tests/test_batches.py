@@ -263,7 +263,7 @@ def test_parts_of_a_batch_end_where_the_whole_batch_does(make_prepared: Callable
 
 
 def test_a_set_that_does_not_know_its_frames_is_told(prepared: PreparedSet) -> None:
-    older = dataclasses.replace(prepared, frames=None)
+    older = dataclasses.replace(prepared, frames=prepared.frames * np.nan)
     with pytest.raises(DataError, match="does not say where the pictures end") as caught:
         batches(older, frames=True)
     assert "hide_beyond=no" in caught.value.hint

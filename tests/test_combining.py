@@ -146,9 +146,12 @@ def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
     rows = [dataclasses.replace(sample(f"{i}", photograph(i)), frame=frame if i else None) for i in range(2)]
     framed, plain = write_set(tmp_path / "framed", rows), write_set(tmp_path / "plain", [sample("p", photograph(5))])
     both = combine([framed, plain], tmp_path / "both", size=24)
-    assert both.frames is not None
     np.testing.assert_allclose(both.frames[1].ravel(), frame)
     np.testing.assert_array_equal(both.frames[[0, 2]], np.broadcast_to([[0, 0, 0.5], [0, 0, 0.5]], (2, 2, 3)))
+    # What was not noted is not taken for a picture that fills its crop.
+    unknown = dataclasses.replace(plain, frames=np.full((1, 2, 3), np.nan, np.float32))
+    mixed = combine([framed, unknown], tmp_path / "mixed")
+    assert np.isnan(mixed.frames[2]).all() and not np.isnan(mixed.frames[:2]).any()
 
 
 def test_what_is_on_a_list_is_left_out(tmp_path: Path) -> None:
@@ -157,13 +160,40 @@ def test_what_is_on_a_list_is_left_out(tmp_path: Path) -> None:
     both = combine(sets, tmp_path / "both", leave_out=read_leave_out(tmp_path / "mine.txt"))
     assert dict(both.rejected()) == {"grey/g/1": "on the list `mine.txt`", "colour/c/2": "on the list `mine.txt`"}
     assert len(both) == 8
-    assert both.manifest["recipe"]["options"]["leave_out"] == {"list": "mine.txt", "images": 2}
+    said = both.manifest["recipe"]["options"]["leave_out"]
+    assert (said["list"], said["images"]) == ("mine.txt", 2)
+    (tmp_path / "mine.txt").write_text("g/1\ncolour/c/1\n")
+    with pytest.raises(DataError, match="was prepared with options"):  # another list of that name
+        combine(sets, tmp_path / "both", leave_out=read_leave_out(tmp_path / "mine.txt"))
     table = combine(sets, tmp_path / "again", leave_out=read_leave_out(both.path / "rejected.csv"))
     assert table.keys == both.keys
     (tmp_path / "none.txt").write_text("nobody\n")
     with pytest.raises(DataError, match=r"none of the sets' images is on the list `none\.txt`"):
         combine(sets, tmp_path / "none", leave_out=read_leave_out(tmp_path / "none.txt"))
     assert not (tmp_path / "none").exists()
+    (tmp_path / "all.txt").write_text("\n".join(both.keys) + "\ng/1\nc/2\n")
+    with pytest.raises(DataError, match=r"the list `all\.txt` leaves no image"):
+        combine(sets, tmp_path / "none", leave_out=read_leave_out(tmp_path / "all.txt"))
+
+
+def test_a_key_of_several_sets_has_to_be_clear(tmp_path: Path) -> None:
+    sets = []
+    for i, name in enumerate(("a", "b")):
+        rows = [sample("1", photograph(i), source=name), sample("2", photograph(9 + i), source=name)]
+        sets.append(write_set(tmp_path / name, rows))
+    (tmp_path / "list.txt").write_text("1\n")
+    with pytest.raises(DataError, match=r"`1`, of the list `list\.txt`, is the key of 2 images") as caught:
+        combine(sets, tmp_path / "both", leave_out=read_leave_out(tmp_path / "list.txt"))
+    assert "combination's key" in caught.value.hint
+    (tmp_path / "list.txt").write_text("b/1\n")
+    both = combine(sets, tmp_path / "both", leave_out=read_leave_out(tmp_path / "list.txt"))
+    assert both.keys == ("a/1", "a/2", "b/2")
+
+
+@pytest.mark.parametrize("text", ["\ufeffg/1\ng/2\n", "\ufeffkey,reason\r\ng/1,no\r\ng/2,no\r\n"])
+def test_lists_of_a_spreadsheet(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode())
+    assert set(read_leave_out(tmp_path / "list.csv").reasons) == {"g/1", "g/2"}
 
 
 def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
@@ -173,6 +203,9 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(DataError, match="names no image"):
         read_leave_out(tmp_path / "empty.txt")
+    (tmp_path / "picture.jpg").write_bytes(b"\x80" * 200_000)
+    with pytest.raises(DataError, match="is no list"):
+        read_leave_out(tmp_path / "picture.jpg")
 
 
 def test_the_list_that_ships_knows_both_names_of_an_image() -> None:
@@ -180,6 +213,7 @@ def test_the_list_that_ships_knows_both_names_of_an_image() -> None:
     assert 3000 < len(listed.reasons) < 3500
     assert listed.reason("train/fer0000021", "fer2013") == "a hand covers the face"
     assert listed.reason("fer2013/train/0000021", "fer2013") == "a hand covers the face"
+    assert listed.reason("fer2013-2/train/fer0000021", "fer2013-2") == "a hand covers the face"
     for key, source in (
         ("train/fer0000021", "rafdb"),
         ("validation/fer0000021", "fer2013"),

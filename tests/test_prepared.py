@@ -253,7 +253,7 @@ def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
         [Sample(f"{i}", lambda i=i: solid(i), "happy", "train", "test") for i in range(3)],
         crop=lambda images, faces: [Cropped(image, frames[image[0, 0, 0]]) for image in images],
     )
-    assert made.frames is not None and made.frames.dtype == np.float32
+    assert made.frames.dtype == np.float32
     np.testing.assert_allclose(made.frames[[0, 2]].reshape(2, 6), [frames[0], frames[2]], rtol=1e-4)
     # A crop that its picture fills: wherever in it, the place in the picture is inside.
     np.testing.assert_array_equal(made.frames[1], [[0, 0, 0.5], [0, 0, 0.5]])
@@ -263,10 +263,27 @@ def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
     samples.write_text("\n".join(lines) + "\n")
     manifest = json.loads((made.path / "manifest.json").read_text())
     manifest["shards"][0]["bytes"][samples.name] = samples.stat().st_size
+    manifest["version"] = manifest["recipe"]["version"] = 1
     (made.path / "manifest.json").write_text(json.dumps(manifest))
     older = PreparedSet.open(made.path)
-    assert older.frames is None and older.keys == made.keys
+    assert older.frames.shape == (3, 2, 3) and np.isnan(older.frames).all() and older.keys == made.keys
     np.testing.assert_array_equal(older.shares, made.shares)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_set_of_version_1_is_not_continued(tmp_path: Path, finished: bool) -> None:
+    """Its shards have other columns; what is finished stays as it is."""
+    made = make(tmp_path / "set")
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    manifest["version"] = manifest["recipe"]["version"] = 1
+    (made.path / "manifest.json").unlink()
+    name = "manifest.json" if finished else "preparing.json"
+    (made.path / name).write_text(json.dumps(manifest if finished else manifest["recipe"]))
+    before = contents(made.path)
+    with pytest.raises(DataError, match="was prepared with version 1, not 2") as caught:
+        make(tmp_path / "set")
+    assert "another folder" in caught.value.hint
+    assert contents(made.path) == before
 
 
 def test_progress_ends_at_the_number_of_rows(tmp_path: Path) -> None:

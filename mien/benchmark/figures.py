@@ -128,7 +128,7 @@ def overview_figure(outcome: Outcome) -> Any | None:
 def training_figure(facts: ContestantFacts) -> Any | None:
     """Draw a run's losses over its steps, a panel for each player, smoothed; the unsmoothed ones pale behind them."""
     steps, losses = _losses(facts.stats)
-    players = list(dict.fromkeys(name.partition("/")[0] for name in losses))
+    players = sorted(dict.fromkeys(name.partition("/")[0] for name in losses), key=lambda name: name == "judged")
     if not players or len(steps) < 2:
         return None
     figure, axes = new_figure(4.2 * len(players), 3.0, 1, len(players), squeeze=False)
@@ -137,12 +137,12 @@ def training_figure(facts: ContestantFacts) -> Any | None:
         scaled = [values for values in own.values() if np.isfinite(values).any()]
         for index, (name, values) in enumerate(own.items()):
             known = np.isfinite(values)
-            if not known.any() or not values[known].any():
+            if not known.any() or (player != "judged" and not values[known].any()):
                 continue  # a term whose weight is 0
             colour = SERIES[index % len(SERIES)]
             panel.plot(steps[known], values[known], color=colour, alpha=0.25, linewidth=0.8)
             panel.plot(steps[known], smoothed(values[known]), color=colour, linewidth=1.6, label=_written(name))
-        panel.set_title(_written(player), fontsize=10)
+        panel.set_title("judged: F1 of edits" if player == "judged" else _written(player), fontsize=10)
         panel.set_xlabel("step")
         if scaled and _spread(scaled) > 50:
             panel.set_yscale("symlog", linthresh=1.0)

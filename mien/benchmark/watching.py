@@ -13,7 +13,7 @@ from torch import Tensor
 from mien.benchmark.faces import choose_faces, read_faces
 from mien.benchmark.protocol import Protocol
 from mien.classifiers import Classifier, load_classifier
-from mien.errors import ConfigError
+from mien.errors import ConfigError, DataError
 from mien.expressions import NEUTRAL, VOCABULARY
 from mien.images import fit_images
 from mien.methods import Method
@@ -73,10 +73,16 @@ def watch(data: Path, judges: Sequence[str | Path], expressions: Sequence[str]) 
     """
     prepared = PreparedSet.open(data)
     loaded = tuple(load_classifier(judge) for judge in judges)
+    judged = [judge.expressions for judge in loaded]
     labels = prepared.labels[prepared.select(split="validation")]
-    neutral = (labels == VOCABULARY.index(NEUTRAL)).sum() > 2
+    neutral = (labels == VOCABULARY.index(NEUTRAL)).sum() > 2 and all(NEUTRAL in names for names in judged)
     protocol = Protocol(faces=_FACES, seed=_SEED, origin="neutral" if neutral else "any")
-    chosen = choose_faces(prepared, protocol, [judge.expressions for judge in loaded])
+    try:
+        chosen = choose_faces(prepared, protocol, judged)
+    except DataError as error:  # its hints are about settings of the benchmark
+        raise DataError(
+            str(error), hint="train without `--judge`, or on a set with more faces for validation"
+        ) from error
     known = tuple(name for name in expressions if all(name in judge.expressions for judge in loaded))
     if len(known) < 2:
         raise ConfigError(

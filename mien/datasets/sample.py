@@ -55,7 +55,7 @@ class Sample:
     face: str = "cut"
     """Which face is meant, one of `FACES`."""
     frame: Frame | None = None
-    """Where the picture ends in what `read` returns; None where it fills it, or where that is not known."""
+    """Where the picture ends in what `read` returns: None where it fills it, NaN where that is not known."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from typing import Any
 
 from mien.errors import DataError
 
-FORMAT, VERSION = "mien prepared set", 1
+#: Version 2 notes where pictures end in their crops; sets of version 1 can be read, but not continued.
+FORMAT, VERSION = "mien prepared set", 2
+_READABLE = (1, VERSION)
 MANIFEST, REJECTED = "manifest.json", "rejected.csv"
 #: There only while the set is being made.
 RECIPE, LOCK = "preparing.json", "preparing.lock"
@@ -16,7 +18,7 @@ RECIPE, LOCK = "preparing.json", "preparing.lock"
 def check_version(description: Any, path: Path) -> None:
     """Raise `DataError` where a manifest or recipe is none that this version of the package can read."""
     found = (description.get("format"), description.get("version")) if isinstance(description, dict) else ()
-    if found != (FORMAT, VERSION):
+    if found not in [(FORMAT, version) for version in _READABLE]:
         words = ", version ".join(map(str, found)) or "something else"
         raise DataError(
             f"`{path}` holds {words}, not {FORMAT}, version {VERSION}",

@@ -38,9 +38,9 @@ class PreparedSet:
     """Who is shown, where that is known."""
     sources: tuple[str, ...]
     """Dataset that each sample came from."""
-    frames: np.ndarray | None
-    """Where each image's picture ends in it, an affine map (`mien.images.Frame`): float32 (N, 2, 3); None where an earlier
-    version prepared the set, which did not note it."""
+    frames: np.ndarray
+    """Where each image's picture ends in it, an affine map (`mien.images.Frame`): float32 (N, 2, 3); NaN where an earlier
+    version prepared it, which did not note that."""
     _arrays: tuple[np.ndarray, ...]
     """The shards' images, mapped into memory."""
     _starts: np.ndarray
@@ -119,8 +119,8 @@ class PreparedSet:
         return subject, "" if any(letter.isalpha() for letter in subject) else self.sources[index]
 
     def frame(self, index: int) -> Frame | None:
-        """Return where an image's picture ends in it; None where it fills it, or where that was not noted."""
-        if self.frames is None or np.array_equal(self.frames[index].ravel(), EVERYWHERE):
+        """Return where an image's picture ends in it: None where it fills it, NaN where that was not noted."""
+        if np.array_equal(self.frames[index].ravel(), EVERYWHERE):
             return None
         a, b, c, d, e, f = (float(value) for value in self.frames[index].ravel())
         return a, b, c, d, e, f

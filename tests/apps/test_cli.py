@@ -17,6 +17,8 @@ from PIL import Image
 
 from mien.apps.cli import app
 from mien.apps.progress import ProgressBar
+from mien.expressions import BASIC
+from mien.runs import Run
 from mien.version import VERSION
 
 # --- speed, help, usage ------------------------------------------------------------------------------------------
@@ -123,6 +125,19 @@ TINY = [
 ]  # fmt: skip
 
 
+def test_a_judge_looks_on_while_a_model_is_trained(
+    mien: Callable[..., Any], refused: Callable[..., None], drawn: Path, tmp_path: Path
+) -> None:
+    command = ("train", "smoke", "--data", drawn, "--out", tmp_path / "run", *TINY)
+    said = mien(*command, "--judge", "judge-vgg16")
+    assert said.code == 0 and "judged/f1 0." in said.err
+    (line,) = [line for line in Run.read(tmp_path / "run").stats() if "judged/f1" in line]
+    assert line["step"] == 2 and set(line) == {"step", "judged/f1", *(f"judged/{name}" for name in BASIC)}
+    assert mien("export", tmp_path / "run", "-o", tmp_path / "mine.safetensors").code == 0
+    refused(*command[:5], tmp_path / "other", *TINY, "--judge", "judge-vgg", error="judge", hint="judge-vgg16")
+    assert not (tmp_path / "other").exists()
+
+
 def test_three_commands_lead_from_a_dataset_to_an_edited_photo(
     mien: Callable[..., Any], refused: Callable[..., None], drawn: Path, photo: Path
 ) -> None:
@@ -166,11 +181,11 @@ def test_a_training_that_cannot_begin_is_refused(
 
 def test_a_prepared_set_of_another_version_is_refused(refused: Callable[..., None], drawn: Path) -> None:
     manifest = drawn / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
+    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 3'))
     run = drawn.with_name("run")
-    refused("train", "smoke", "--data", drawn, "--out", run, *TINY, error="version 2", hint="mien prepare")
+    refused("train", "smoke", "--data", drawn, "--out", run, *TINY, error="version 3", hint="mien prepare")
     again = ("prepare", "drawn", "--out", drawn, "--size", 16, "--option", "count=84")
-    refused(*again, error="version 2", hint="another folder")
+    refused(*again, error="version 3", hint="another folder")
 
 
 def test_rows_that_cannot_be_used_are_counted_and_listed(

@@ -76,6 +76,21 @@ def test_combine_says_what_it_moved_and_left_out(
     assert mien("combine", leaky, other, "--balance", "expressions", "--out", out).code == 0  # finished already
 
 
+def test_combine_leaves_out_what_is_on_a_list(
+    mien: Callable[..., Any], refused: Callable[..., None], leaky: Path, tmp_path: Path
+) -> None:
+    key = PreparedSet.open(leaky).keys[0]
+    (tmp_path / "list.txt").write_text(f"{key}\n")
+    said = mien("combine", leaky, "--leave-out", tmp_path / "list.txt", "--out", tmp_path / "bare")
+    assert said.code == 0 and "left out: 1" in said.err
+    assert key not in PreparedSet.open(tmp_path / "bare").keys
+    for given, error, hint in (
+        ("fer2013-covered", "none of the sets' images", "FER2013's numbers"),
+        ("", "cannot be read", "a list that ships"),
+    ):
+        refused("combine", leaky, "--leave-out", given, "--out", tmp_path / "none", error=error, hint=hint)
+
+
 def test_a_subject_on_both_sides_is_a_leak(mien: Callable[..., Any], tmp_path: Path) -> None:
     rows = [sample(split, photograph(i), split, subject="ann") for i, split in enumerate(("train", "test"))]
     write_set(tmp_path / "set", rows)

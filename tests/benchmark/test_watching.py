@@ -1,4 +1,4 @@
-"""Judging while training: what is logged is what the benchmark's F1 says of the same edits, and learning is not touched."""
+"""Judging while training: F1 by hand, which faces are shown, and that learning is not touched."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mien.expressions import BASIC
 from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
+from mien.pretrained import export, load_model, training_seconds
 from mien.stepping import TrainConfig
 from mien.training import train
 
@@ -86,12 +87,26 @@ def test_neutral_faces_of_the_validation_split_are_shown(
     assert len(watch(held_out(make_prepared, neutral=False).path, ["a"], BASIC).faces) > 4  # of any expression then
     with pytest.raises(ConfigError, match="the judges know 1 of this run's expressions"):
         watch(prepared.path, ["a"], ("happy", "contemptuous"))
-    with pytest.raises(DataError, match="no validation images"):
+    with pytest.raises(DataError, match="no validation images") as caught:
         watch(
             make_prepared([Sample("x", lambda: np.zeros((16, 16, 3), np.uint8), "happy", "train", "x")]).path,
             ["a"],
             BASIC,
         )
+    assert "without `--judge`" in caught.value.hint  # the benchmark's hint names a setting that training has not
+    monkeypatch.setattr(watching, "load_classifier", lambda name: Four())
+    assert (
+        len(watch(prepared.path, ["four"], BASIC).faces) > 4
+    )  # who does not know neutral sees faces of any expression
+
+
+class Four(Scripted):
+    """A judge that does not know neutral."""
+
+    expressions = ("happy", "sad", "surprise", "anger")
+
+    def __init__(self) -> None:
+        super().__init__(lambda call, i: "happy")
 
 
 def test_a_watched_run_learns_the_same(
@@ -117,3 +132,6 @@ def test_a_watched_run_learns_the_same(
     losses = [line for line in watched.stats() if "judged/f1" not in line]
     assert [{k: v for k, v in line.items() if k != "images_per_second"} for line in losses] == without
     assert lines[-1].losses["judged/f1"] == 0.5 and "judged/happy" not in lines[-1].losses
+    model = load_model(export(watched, tmp_path / "watched.safetensors"))
+    assert model.description["training"]["seconds"] >= 0
+    assert training_seconds([{"step": 2, "images_per_second": 4.0}, {"step": 2, "judged/f1": 1.0}], 8) == 4

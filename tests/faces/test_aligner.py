@@ -100,7 +100,7 @@ def test_detections_come_back_in_pixels_of_the_image(scripted) -> None:
     (crop,) = align([image], ["cut"])
     alignment = estimate_alignment(truth.landmarks)
     assert np.array_equal(crop.pixels, crop_face(image, alignment, 32))
-    assert crop.frame == alignment.frame(60, 48)
+    assert crop.frame == pytest.approx(alignment.frame(60, 48))  # the image is 60 wide, 48 high
 
 
 def test_a_crop_that_is_mostly_outside_is_refused(scripted) -> None:

@@ -48,7 +48,7 @@ def combine(
             size=size,
             seed=seed,
             without_leaks=without_leaks,
-            leave_out=read_leave_out(leave_out) if leave_out else None,
+            leave_out=None if leave_out is None else read_leave_out(leave_out),
             report=bar.advance,
         )
     if moved := combined.manifest["recipe"]["options"]["moved_subjects"]:
