@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,8 @@ def test_a_model_says_what_it_is(
 ) -> None:
     said = mien("info")
     assert said.code == 0 and said.out.startswith("name:           ganmut-fer2013\n")
-    assert "angles_degrees: happy 354, " in said.out and "image_size:     104\n" in said.out
+    happy = json.loads((WEIGHTS / f"{DEFAULT}.json").read_text("utf-8"))["space"]["angles_radians"][0]
+    assert f"angles_degrees: happy {math.degrees(happy):.0f}, " in said.out and "image_size:     104\n" in said.out
     facts = json.loads(mien("info", model, "--json").out)
     stored = json.loads(model.with_suffix(".json").read_text("utf-8"))
     assert facts["sha256"] == stored["sha256"] and facts["expressions"] == stored["space"]["expressions"]
