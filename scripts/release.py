@@ -41,8 +41,8 @@ LIMITS = {
         "A broad smile that is taken away leaves teeth or creases.",
     ],
     "stargan-fer2013": [
-        "Surprise paints a dark mouth on lips that were shut, and one with a notch where there was a broad smile.",
-        "Sad narrows the eyes of some faces, one more than the other; anger is mild.",
+        "Surprise paints a dark mouth on some lips that were shut, and one with a notch where there was a broad smile.",
+        "Sad narrows the eyes of some faces; a line stays below the nose where a broad smile was taken away.",
         "Intensities between neutral and an expression were never trained; they are codes between both labels.",
     ],
 }
