@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.batches import Batches
+from mien.datasets import Sample
 from mien.errors import ConfigError, MienError, RunError
 from mien.expressions import BASIC
 from mien.methods import METHODS
@@ -227,6 +228,26 @@ def test_the_learning_rate_falls_evenly_over_its_share_and_moves_by_no_more(
     list(take_step(trainer, [batches.draw(0)], 8, make_fabric("32-true")))
     moves = zip(trainer.parameters["critic"], before, strict=True)
     assert max((now.detach() - then).abs().max().item() for now, then in moves) == pytest.approx(base / 2, rel=1e-3)
+
+
+def test_a_critic_that_is_spared_what_lies_beyond_learns_something_else(
+    make_prepared: Callable[..., PreparedSet], tiny_ganmut: GANmutConfig, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.integers(0, 256, (16, 16, 1), np.uint8), 3, axis=2)
+    rows = [
+        Sample(f"{i}", lambda: image, BASIC[i % 7], "train", "x", frame=(1.0, 0.0, 0.0, 0.0, 2.0, 0.0))
+        for i in range(16)  # the lower half of each is beyond its picture
+    ]
+    data, loop = make_prepared(rows).path, TrainConfig(steps=2, batch_size=8)
+    ends = []
+    for hides in (True, False):
+        config = dataclasses.replace(tiny_ganmut, hide_beyond=hides)
+        run = train("test", "ganmut", config, loop, data, tmp_path / f"{hides}")
+        found = run.latest_checkpoint()
+        assert found is not None
+        ends.append(found[1])
+    assert any(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0] if "critic" in name)
 
 
 # --- the average -------------------------------------------------------------------------------------------------

@@ -348,7 +348,7 @@ def test_official_bug_7_any_number_of_expressions_works_on_the_plane(config: Gau
 
 
 def test_official_bug_12_there_is_no_setting_of_the_gaussian_model_that_nothing_reads() -> None:
-    of_the_loop = {"betas", "critic_rate", "learning_rate"}
+    of_the_loop = {"betas", "critic_rate", "hide_beyond", "learning_rate"}
     assert unread_settings(GaussianGANmutConfig, ganmut_gaussian) == of_the_loop
     # Those that are checked as well would be missed, too, if nothing else read them.
     assert unread_settings(GaussianGANmutConfig, ganmut_gaussian, base.warp_terms) == of_the_loop | WARP_TERMS
