@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import math
 import tempfile
@@ -72,7 +73,7 @@ def export_onnx(source: str | Path | None, out: str | Path, opset: int = OPSET) 
         raise ConfigError(f"opset {opset} is out of range", hint=f"give {OPSETS[0]} to {OPSETS[-1]}")
     with tempfile.TemporaryDirectory(prefix="mien-") as folder:
         model = as_exported(source, Path(folder))
-    content = seal(_describe(model, _halve(_trace(model, opset))))
+    content = seal(_describe(model, _halve(_without_traces(_trace(model, opset)))))
     check(model, open_portable(content, "the export"))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, content)
@@ -147,6 +148,17 @@ def _halve(graph_of: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+    return graph_of
+
+
+def _without_traces(graph_of: onnx.ModelProto) -> onnx.ModelProto:
+    """Take out what the exporter notes beside the graph: for every node, the paths of the code on this machine."""
+    graph = graph_of.graph
+    described = (graph.node, graph.input, graph.output, graph.value_info, graph.initializer, graph_of.functions)
+    of_functions = (function.node for function in graph_of.functions)
+    for each in [graph, *itertools.chain(*described, *of_functions)]:
+        del each.metadata_props[:]
+        each.doc_string = ""
     return graph_of
 
 

@@ -23,6 +23,7 @@ from mien.images import luma, read_image
 from mien.portable import PortableModel, open_portable
 from mien.pretrained import Model, export, load_model
 from mien.runs import Run
+from mien.shipped import WEIGHTS, shipped
 
 ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 
@@ -85,6 +86,13 @@ def test_weights_are_stored_in_half_precision_in_the_one_file(both: tuple[Model,
     assert any(values.shape == kernel.shape and np.array_equal(values, kernel) for values in stored.values())
     parameters = sum(tensor.numel() for tensor in model.method.state_dict().values())
     assert sum(values.size for values in stored.values() if values.dtype == np.float16) > 0.9 * parameters
+
+
+@pytest.mark.parametrize("name", ["made now", *shipped()])
+def test_no_path_of_the_machine_is_in_the_file(name: str) -> None:
+    """Torch's exporter notes for every node in which files the code lies that made it."""
+    content = ganmut_onnx() if name == "made now" else (WEIGHTS / f"{name}.onnx").read_bytes()
+    assert b".py" not in content and b"site-packages" not in content
 
 
 def altered(change: Callable[[onnx.ModelProto], None]) -> Callable[..., onnx.ModelProto]:
