@@ -59,13 +59,16 @@ Watch = Callable[[Method], Mapping[str, float]]
 
 
 @torch.no_grad()
+def edited_to(method: Method, faces: Tensor, name: str, intensity: float) -> Tensor:
+    """Return faces (n, c, h, w) in [-1, 1] as a method edits them to an expression."""
+    code = torch.from_numpy(method.space().code(Condition.named(name, intensity))).to(faces.device)
+    return apply_edit(faces, method.render(faces, code.expand(len(faces), -1)))
+
+
+@torch.no_grad()
 def sample_grid(method: Method, faces: Tensor, intensity: float = 0.9) -> np.ndarray:
     """Return a picture (uint8 HWC): one row per face, first as it is, then with each of the method's expressions."""
-    space = method.space()
-    columns = [faces]
-    for name in space.expressions:
-        code = torch.from_numpy(space.code(Condition.named(name, intensity))).to(faces.device)
-        columns.append(apply_edit(faces, method.render(faces, code.expand(len(faces), -1))))
+    columns = [faces, *(edited_to(method, faces, name, intensity) for name in method.space().expressions)]
     pixels = to_uint8(torch.cat(columns, dim=3))
     return np.concatenate(list(pixels), axis=0)
 
@@ -200,9 +203,7 @@ def _loop(
     deadline: float,
     asked: threading.Event,
 ) -> None:
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = {}
-    since, last, rate = time.perf_counter(), start, 0.0
+    losses = _Losses(start)
     steps = range(start, config.steps)
     here = [
         Part(fabric.global_rank + fabric.world_size * k, config.accumulate * fabric.world_size)
@@ -211,44 +212,68 @@ def _loop(
     for step, parts in zip(steps, batches.stream(steps, here), strict=True):
         torch.manual_seed(seed_of("method", config.seed, step))
         for player, terms in take_step(trainer, parts, step, fabric):
-            for term, value in terms.items():
-                name = f"{player}/{term}"
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
-                counts[name] = counts.get(name, 0) + 1
+            losses.add(player, terms)
         if trainer.average:
             trainer.average.update(step)
         done = step + 1
         saves = done % config.checkpoint_every == 0 or done == config.steps
         # Several processes have to agree, which they do where losses are read.
         saves |= asked.is_set() and fabric.world_size == 1
-        logs, stops = done % config.log_every == 0 or saves, False
-        losses: dict[str, float] = {}
+        line, stops = None, False
         # Every checkpoint ends a line of losses: so a resumed run logs the same lines, and none is kept of broken losses.
-        if logs:
-            over = torch.tensor(float(time.monotonic() > deadline or asked.is_set()), device=fabric.device)
-            *totals, late = average(fabric, torch.stack([*sums.values(), over])).tolist()
-            losses = {name: total / counts[name] for name, total in zip(sums, totals, strict=True)}
-            stops = late > 0 and done < config.steps  # all processes agree, though their clocks may not
-            elapsed = time.perf_counter() - since
-            _check_finite(done, [name for name, value in losses.items() if not math.isfinite(value)])
-            rate = (done - last) * config.batch_size / elapsed
+        if done % config.log_every == 0 or saves:
+            line, late = losses.take(done, config, fabric, time.monotonic() > deadline or asked.is_set())
+            stops = late and done < config.steps
+            _check_finite(done, [name for name, value in line.losses.items() if not math.isfinite(value)])
             if fabric.is_global_zero:
-                run.append_stats({"step": done, **losses, "images_per_second": rate})
-            sums.clear()
-            counts.clear()
-            since, last = time.perf_counter(), done
+                run.append_stats({"step": done, **line.losses, "images_per_second": line.images_per_second})
         if fabric.is_global_zero and (done % config.sample_every == 0 or done == config.steps):
-            paused = time.perf_counter()
-            shows.write(run, trainer, done)
-            since += time.perf_counter() - paused
-        if fabric.is_global_zero and logs:
-            report(Progress(done, config.steps, rate, losses | shows.judged))
+            with losses.paused():
+                shows.write(run, trainer, done)
+        if fabric.is_global_zero and line is not None:
+            report(dataclasses.replace(line, losses={**line.losses, **shows.judged}))
         if fabric.is_global_zero and (saves or stops):
             tensors = trainer.state()
             _check_finite(done, [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()])
             run.save_checkpoint(done, tensors)
         if stops:
             return
+
+
+class _Losses:
+    """What the moves since the last line of the log have cost; it stays on the device until that line is due."""
+
+    def __init__(self, step: int) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._since, self._last = time.perf_counter(), step
+
+    def add(self, player: str, terms: Mapping[str, Tensor]) -> None:
+        """Count a player's move."""
+        for term, value in terms.items():
+            name = f"{player}/{term}"
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time inside the block out of the rate."""
+        before = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - before
+
+    def take(self, done: int, config: TrainConfig, fabric: Any, over: bool) -> tuple[Progress, bool]:
+        """Return the means since the last line, and begin anew; and whether time is over for any of the processes.
+
+        All of them agree on it, though their clocks may not.
+        """
+        ends = torch.tensor(float(over), device=fabric.device)
+        *totals, late = average(fabric, torch.stack([*self._sums.values(), ends])).tolist()
+        means = {name: total / self._counts[name] for name, total in zip(self._sums, totals, strict=True)}
+        now = time.perf_counter()
+        rate = (done - self._last) * config.batch_size / (now - self._since)
+        self._sums, self._counts, self._since, self._last = {}, {}, now, done
+        return Progress(done, config.steps, rate, means), late > 0
 
 
 def _check_finite(done: int, broken: list[str]) -> None:

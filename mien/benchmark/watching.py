@@ -18,9 +18,8 @@ from mien.expressions import NEUTRAL, VOCABULARY
 from mien.images import fit_images
 from mien.methods import Method
 from mien.metrics.expression_f1 import f1_per_class
-from mien.networks import apply_edit
 from mien.prepared import PreparedSet
-from mien.spaces import Condition
+from mien.training import edited_to
 
 #: Faces that are edited to each expression: an interval of some 0.05 about macro-F1, in seconds on a CPU.
 _FACES = 100
@@ -48,12 +47,10 @@ class Watch:
         config = method.config
         device = next(method.parameters()).device
         faces = fit_images(self.faces.to(device), config.image_size, config.image_channels)
-        space = method.space()
-        names = [name for name in self.expressions if name in space.expressions]
+        names = [name for name in self.expressions if name in method.space().expressions]
         asked, seen = [], [[] for _ in self.judges]
         for index, name in enumerate(names):
-            code = torch.from_numpy(space.code(Condition.named(name, self.intensity))).to(device)
-            edited = apply_edit(faces, method.render(faces, code.expand(len(faces), -1))).float().cpu().numpy()
+            edited = edited_to(method, faces, name, self.intensity).float().cpu().numpy()
             asked += [index] * len(faces)
             for judge, answers in zip(self.judges, seen, strict=True):
                 best = judge.to(str(device)).judge(edited, mirror=False).probabilities.argmax(axis=1)
