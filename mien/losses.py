@@ -174,6 +174,11 @@ def light_edges(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
     return along_x + (field[..., 1:, :] - field[..., :-1, :]).abs().mean()
 
 
+def light_energy(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+    """Return the mean squared added light: a spot costs more than shading of the same sum."""
+    return delta.float().square().mean()
+
+
 def light_asymmetry(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
     """Return how much light is added to one half of an upright face only: E|delta - its mirror image| / 2."""
     return (delta.float() - delta.float().flip(-1)).abs().mean() / 2

@@ -11,7 +11,6 @@ Images are float NCHW in [-1, 1]. Codes are float (N, size).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -222,7 +221,7 @@ class WarpGenerator(nn.Module):
 
     With `enhancers` the network is one for images of half the side, or of a quarter and so on, with layers round it that
     add what is finer (local enhancers: Wang et al., pix2pixHD, CVPR 2018). A new enhancer adds nothing: a network that was
-    trained on small faces goes on with larger ones where it stood (`grown`). Image sides must be multiples of
+    trained on small faces goes on with larger ones where it stood (`mien.resizing.grown`). Image sides must be multiples of
     4 * 2^enhancers.
     """
 
@@ -413,7 +412,7 @@ class PatchCritic(nn.Module):
     parameters.
 
     With `enhancers` it is one for images of half the side, or of a quarter and so on, with as many layers before it, of
-    `base_channels` each (`grown`).
+    `base_channels` each (`mien.resizing.grown`).
     """
 
     def __init__(
@@ -471,39 +470,6 @@ class PatchCritic(nn.Module):
         """Judge images of the size that the critic was made for."""
         features = self.main(images)
         return CriticOutput(self.realness(features), tuple(head(features)[:, :, 0, 0] for head in self.heads))
-
-
-def grown(generator: WarpGenerator, critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what a smaller pair of networks knows (`generator.*`, `critic.*`) as the state of this one, new so far.
-
-    The pair has one enhancer more, and is the same besides. It then does to images what the small one does to them at half
-    the side: the new enhancer adds nothing yet, and of the critic's new first layer two channels are the halved image and
-    its negative, whose difference behind a leaky rectifier is the image again; its other channels begin at random, and
-    count nothing at first.
-    """
-    if critic.base_channels < 2 * critic.image_channels:
-        raise ConfigError(
-            f"a critic of {critic.base_channels} channels cannot go on at twice the side",
-            hint=f"critic_channels must be {2 * critic.image_channels} or more for that",
-        )
-    own = {f"critic.{name}": tensor for name, tensor in critic.state_dict().items()}
-    own |= {f"generator.{name}": tensor for name, tensor in generator.state_dict().items()}
-    added = ("critic.main.0.", f"generator.enhancers.{len(generator.enhancers) - 1}.")
-    new = {name: tensor.detach().clone() for name, tensor in own.items() if name.startswith(added)}
-    small = {}
-    for name, tensor in state.items():
-        part, _, rest = name.partition(".main.")
-        index, _, kind = rest.partition(".")
-        small[f"critic.main.{int(index) + 2}.{kind}" if part == "critic" and rest else name] = tensor
-    entry, bias, first = new["critic.main.0.weight"], new["critic.main.0.bias"], small["critic.main.2.weight"]
-    onward = first.new_zeros(first.shape[0], len(entry), *first.shape[2:])
-    for channel in range(critic.image_channels):
-        for sign in (1, -1):
-            at = 2 * channel + (sign < 0)
-            entry[at], bias[at] = 0.0, 0.0
-            entry[at, channel, 1:3, 1:3] = sign / 4
-            onward[:, at] = first[:, channel] * (sign / (1 + critic.slope))
-    return {**new, **small, "critic.main.2.weight": onward}
 
 
 def count_parameters(module: nn.Module) -> int:

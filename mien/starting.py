@@ -12,16 +12,15 @@ from torch import Tensor
 from mien.errors import RunError
 from mien.methods import Method
 from mien.methods.base import setting_as_text
-from mien.networks import WarpGenerator, grown
+from mien.networks import WarpGenerator
+from mien.resizing import grown, resampled
 from mien.runs import Run
 
-#: Settings that shape networks.
+#: Settings that shape networks; their side does not.
 _SIZES = (
-    "expressions", "image_size", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks",
+    "expressions", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks",
     "critic_channels", "critic_layers",
 )  # fmt: skip
-#: Those that change where networks grow.
-_GROWING = ("image_size", "enhancers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +37,22 @@ class StartingPoint:
     """Its method's configuration, which tells what no tensor does."""
 
     def fill(self, method: Method) -> None:
-        """Copy the networks into a method, whose must be the same, or of twice the side with one enhancer more."""
+        """Copy the networks into a method, whose must be the same but for an enhancer more, or the side of their images.
+
+        At twice the side with one enhancer more they go on where they stood (`grown`); any other side takes some learning
+        until they are where they were (`resampled`).
+        """
         had, side = self.settings.get("enhancers", 0), self.settings.get("image_size", 0)
         config = method.config
-        grows = (getattr(config, "enhancers", 0), config.image_size) == (had + 1, 2 * side)
+        grows = getattr(config, "enhancers", 0) == had + 1
         try:
+            state: Mapping[str, Tensor] = self.state
             if grows:
                 assert isinstance(method.generator, WarpGenerator)  # no other has enhancers
-                method.load_state_dict(grown(method.generator, method.critic, self.state))
-            else:
-                method.load_state_dict(self.state)
+                state = grown(method.generator, method.critic, state)
+            method.load_state_dict(resampled(method.critic, state))
         except (RuntimeError, KeyError):
-            others = [name for name in _SIZES if name in self.settings and not (grows and name in _GROWING)]
+            others = [name for name in _SIZES if name in self.settings and not (grows and name == "enhancers")]
             differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
             same = " ".join(f"--set {name}={setting_as_text(self.settings[name])}" for name in differ)
             hint = f"say {same}" if same else "take a preset of its method"

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -70,7 +71,6 @@ def test_it_goes_on_at_twice_the_side(
     side = warps.image_size
     for changed, told in (
         ({"enhancers": 2, "image_size": 4 * side}, f"--set image_size={2 * side} --set enhancers=1"),
-        ({"image_size": 2 * side + 8}, f"--set image_size={2 * side} --set enhancers=1"),
         ({"generator_blocks": 3}, "say --set generator_blocks="),
     ):
         wrong = dataclasses.replace(twice, **changed)
@@ -81,6 +81,31 @@ def test_it_goes_on_at_twice_the_side(
     with pytest.raises(RunError, match="other networks") as caught:
         fine_tune(tmp_path / "wrong", large.path, prepared, same, tiny_loop)
     assert "say --set enhancers=1;" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["residual", "warp"])
+def test_it_goes_on_at_any_side(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path,
+    kind: Literal["residual", "warp"],
+) -> None:  # fmt: skip
+    """Whatever has no side is what it was; the critic's heads are sampled anew, also where an enhancer comes in."""
+    small = dataclasses.replace(tiny_ganmut, generator=kind)
+    first = train("test", "ganmut", small, tiny_loop, prepared.path, tmp_path / "first")
+    before = trained_method(first)[0].state_dict()
+    side = 3 * small.image_size // 2
+    larger = dataclasses.replace(small, image_size=side, learning_rate=1e-9)
+    tuned = fine_tune(tmp_path / "tuned", first.path, prepared, larger, tiny_loop)
+    after = trained_method(tuned)[0].state_dict()
+    for name, tensor in before.items():
+        if name.startswith("critic.heads."):
+            assert after[name].shape[-1] == 3 * tensor.shape[-1] // 2
+            assert torch.allclose(after[name].sum((-2, -1)), tensor.sum((-2, -1)), atol=1e-5)
+        else:
+            assert torch.allclose(after[name], tensor, atol=1e-6)
+    if kind == "warp":
+        more = dataclasses.replace(larger, image_size=2 * side, enhancers=1)
+        grown = trained_method(fine_tune(tmp_path / "grown", first.path, prepared, more, tiny_loop))[0].state_dict()
+        assert all(torch.allclose(grown[name], after[name], atol=1e-6) for name in after if "heads" in name)
 
 
 def test_other_networks_are_refused(

@@ -24,6 +24,7 @@ from mien.losses import (
     input_gradient,
     light_asymmetry,
     light_edges,
+    light_energy,
     mouth_window,
     r1_penalty,
     stretching,
@@ -240,6 +241,14 @@ def test_light_edges_of_a_ramp_and_of_a_streak() -> None:
     streak[..., 3] = 0.7
     assert light_edges(streak).item() == pytest.approx(2 * 0.7 / 7)  # 7 differences in each row, none along columns
     assert light_edges(torch.full((1, 3, 8, 8), 0.5)).item() == 0
+
+
+def test_light_in_a_spot_costs_more_than_the_same_light_spread() -> None:
+    spot, spread = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), -0.05)
+    spot[..., 1, 2] = 0.8
+    assert light_energy(spot).item() == pytest.approx(0.64 / 16)
+    assert light_energy(spread).item() == pytest.approx(0.0025)
+    assert spot.abs().mean().item() == pytest.approx(spread.abs().mean().item())
 
 
 def test_light_on_one_side_counts_and_light_on_both_does_not() -> None:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import jaxtyping
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
@@ -25,7 +24,6 @@ from mien.networks import (
     apply_edit,
     count_parameters,
     edge_window,
-    grown,
     mirrored,
     sampling_grid,
     smooth,
@@ -389,49 +387,6 @@ def test_as_a_product_of_matrices_a_convolution_is_the_same(layout: torch.memory
 
 def _steps_of(node: Any) -> list[Any]:
     return [] if node is None else [node, *itertools.chain(*(_steps_of(before) for before, _ in node.next_functions))]
-
-
-# --- networks that grow ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("before", [0, 1])
-def test_a_grown_pair_does_to_large_images_what_the_small_one_does_at_half_the_side(channels: int, before: int) -> None:
-    torch.manual_seed(0)
-    side = 16 * 2**before
-    small = WarpGenerator(channels, 2, 8, 1, both_sides=True, enhancers=before)
-    small_critic = PatchCritic(channels, side, (7, 2), base_channels=8, num_layers=2, enhancers=before)
-    for parameter in small.parameters():  # edits that are visible
-        torch.nn.init.normal_(parameter, std=0.15)
-    large = WarpGenerator(channels, 2, 8, 1, both_sides=True, enhancers=before + 1)
-    critic = PatchCritic(channels, 2 * side, (7, 2), base_channels=8, num_layers=2, enhancers=before + 1)
-    state = {f"generator.{name}": tensor for name, tensor in small.state_dict().items()}
-    state |= {f"critic.{name}": tensor for name, tensor in small_critic.state_dict().items()}
-    together = grown(large, critic, state)
-    large.load_state_dict({name.removeprefix("generator."): t for name, t in together.items() if name[0] == "g"})
-    critic.load_state_dict({name.removeprefix("critic."): t for name, t in together.items() if name[0] == "c"})
-
-    smooth_images = torch.rand(3, channels, 4, 4) * 2 - 1
-    images = F.interpolate(smooth_images, size=(2 * side, 2 * side), mode="bilinear")
-    halved, codes = F.avg_pool2d(images, 2), torch.randn(3, 2)
-    assert torch.allclose(critic(images).realness, small_critic(halved).realness, atol=1e-5)
-    for ours, theirs in zip(critic(images).heads, small_critic(halved).heads, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-5)
-    # The same movement, mask and residual, but for sampling up in two steps and the window, which is finer now.
-    for ours, theirs in zip(large.maps(images, codes), small.maps(halved, codes), strict=True):
-        assert theirs.abs().max() > 0.05
-        assert (F.avg_pool2d(ours, 2) - theirs).abs().mean() < 0.25 * theirs.abs().mean()
-
-
-def test_networks_that_differ_in_more_do_not_grow() -> None:
-    small, critic = WarpGenerator(1, 2, 8, 1), PatchCritic(1, 16, (7,), 8, 2)
-    state = {f"generator.{name}": tensor for name, tensor in small.state_dict().items()}
-    state |= {f"critic.{name}": tensor for name, tensor in critic.state_dict().items()}
-    deeper = WarpGenerator(1, 2, 8, 2, enhancers=1)
-    found = grown(deeper, PatchCritic(1, 32, (7,), 8, 2, enhancers=1), state)
-    assert not any(name.startswith("generator.blocks.1") for name in found)
-    with pytest.raises(ConfigError, match="4 channels"):
-        grown(deeper, PatchCritic(3, 32, (7,), 4, 2, enhancers=1), state)
 
 
 def test_an_enhancer_moves_no_further_than_the_network_it_is_round() -> None:

@@ -26,6 +26,7 @@ from mien.losses import (
     gradient_penalty,
     light_asymmetry,
     light_edges,
+    light_energy,
     mouth_window,
     r1_penalty,
     stretching,
@@ -117,12 +118,14 @@ class GeneratorSettings:
     """Weight of the displacement's conformal distortion away from the mouth (warp generator): an iris is to stay round."""
     lambda_mask: float = 0.0
     """Weight of the mean absolute light that is added: keeps it to what a movement cannot do."""
+    lambda_spots: float = 0.0
+    """Weight of the mean squared light that is added: shading rather than spots."""
     lambda_edges: float = 0.0
     """Weight of the added light's total variation: shading rather than streaks."""
     lambda_lopsided: float = 0.0
     """Weight of light that is added to one half of the face only."""
     mouth_light: float = 0.0
-    """By what share added light counts less at the mouth in these three costs (faces as `mien prepare` aligns them)."""
+    """By what share added light counts less at the mouth in these four costs (faces as `mien prepare` aligns them)."""
     cutout: float = 0.0
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
@@ -261,6 +264,7 @@ def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
         "fold": (config.lambda_fold, lambda: folding(field)),
         "conformal": (config.lambda_conformal, lambda: conformal_distortion(field, _away_from_mouth(field))),
         "mask": (config.lambda_mask, lambda: light.abs().mean()),
+        "spots": (config.lambda_spots, lambda: light_energy(light)),
         "edges": (config.lambda_edges, lambda: light_edges(light)),
         "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(light)),
     }

@@ -19,7 +19,7 @@ from mien.networks import CriticOutput, Edit
 
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {
-    "lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_mask", "lambda_edges",
+    "lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_mask", "lambda_spots", "lambda_edges",
     "lambda_lopsided", "mouth_light",
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from mien.losses import (
     input_gradient,
     light_asymmetry,
     light_edges,
+    light_energy,
     mouth_window,
     r1_penalty,
     stretching,
@@ -246,7 +247,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     changed(
         method, generator="warp", lambda_cls=2.0, lambda_info_generator=3.0, lambda_rho=4.0, lambda_rec=6.0,
         rec_ramp_steps=10, lambda_bend=7.0, lambda_stretch=8.0, lambda_fold=9.0, lambda_mask=11.0, lambda_edges=12.0,
-        lambda_lopsided=13.0, lambda_conformal=14.0,
+        lambda_lopsided=13.0, lambda_conformal=14.0, lambda_spots=15.0,
     )  # fmt: skip
     batch, draw = batch_of(), drawn([1, 2, 3, 4, 5, 6, 0, 1], [0.5] * 8, free=2)
     codes = codes_of(draw, method.axes)
@@ -265,6 +266,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         "mask": 11 * edit.delta.abs().mean(),
         "edges": 12 * light_edges(edit.delta),
         "lopsided": 13 * light_asymmetry(edit.delta),
+        "spots": 15 * light_energy(edit.delta),
         "conformal": 14 * conformal_distortion(edit.displacement, 1 - mouth_window(15, 15, edit.delta.device)),
     }
     terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
@@ -278,6 +280,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     waived = edit.delta * (1 - 0.75 * mouth_window(16, 16, edit.delta.device))
     terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
     assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
+    assert terms["spots"].item() == pytest.approx(15 * light_energy(waived).item(), rel=1e-5)
     assert terms["edges"].item() == pytest.approx(12 * light_edges(waived).item(), rel=1e-5)
     assert terms["lopsided"].item() == pytest.approx(13 * light_asymmetry(waived).item(), rel=1e-5)
     assert terms["bend"].item() == pytest.approx(expected["bend"].item(), rel=1e-5)
