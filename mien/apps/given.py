@@ -21,6 +21,36 @@ def condition(expression: str | None, angle: float | None, intensity: float) -> 
     return Condition.parse(expression or "", intensity)
 
 
+def wishes(texts: list[str], intensity: float) -> dict[int, Any]:
+    """Return the `Condition` of each face, by its number from 1, of `FACE:NAMES@INTENSITY`."""
+    from mien.editing.edits import parse_wish
+    from mien.errors import ConditionError
+
+    example = "for example `--for 1:happy --for 2:sad@0.5`"
+    found: dict[int, Any] = {}
+    for text in texts:
+        number, colon, wish = text.partition(":")
+        if not (colon and number.strip().isdecimal() and int(number) > 0):
+            raise ConditionError(f"`--for {text}` is no FACE:NAMES@INTENSITY", hint=f"{example}; faces count from 1")
+        if int(number) in found:
+            raise ConditionError(f"--for says twice what face {int(number)} shall express", hint=example)
+        found[int(number)] = parse_wish(wish, intensity)
+    return found
+
+
+def wish_of(expression: str | None, angle: float | None, intensity: float, face: str, by_face: list[str] | None) -> Any:
+    """Return the `Condition` of the faces that --face chooses, or those of single faces by number."""
+    from mien.errors import ConditionError
+
+    if not by_face:
+        return condition(expression, angle, intensity)
+    if expression is not None or angle is not None or face != "all":
+        raise ConditionError(
+            "--for stands for --expression, --angle and --face", hint="for example `--for 1:happy --for 2:sad@0.5`"
+        )
+    return wishes(by_face, intensity)
+
+
 def numbers(text: str, option: str) -> list[float]:
     """Split comma-separated numbers, each from 0 to 1, as an option took them."""
     from mien.errors import ConfigError

@@ -82,6 +82,14 @@ Faces = Annotated[
         "--face", "-f", metavar="WHICH", help="`all`, `largest`, or a number from 1, counted from the largest."
     ),
 ]
+ByFace = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--for",
+        metavar="FACE:WISH",
+        help="What one face shall express, `NUMBER:NAMES@INTENSITY`; repeatable. The other faces stay as they are.",
+    ),
+]
 OneFace = Annotated[
     str, typer.Option("--face", "-f", metavar="WHICH", help="`largest`, or a number from 1, counted from the largest.")
 ]

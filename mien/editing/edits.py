@@ -8,6 +8,7 @@ once. docs/log.md has the comparison.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
@@ -32,6 +33,32 @@ def parse_start(word: str) -> Start:
     if word not in STARTS:
         raise ConditionError(f"an edit cannot start from `{word}`", hint=f"give one of {', '.join(STARTS)}")
     return word  # type: ignore[return-value]
+
+
+def parse_wish(text: str, intensity: float) -> Condition:
+    """Read `surprise`, `surprise@0.9`, `happy:0.6,surprise:0.4@0.8` or, for an angle in degrees, `135@0.5`.
+
+    `intensity` holds where the text names none. Raises `ConditionError` for what is none of these.
+    """
+    wanted, at, strength = text.partition("@")
+    try:
+        intensity = float(strength) if at else intensity
+    except ValueError:
+        wanted = ""
+    if not wanted.strip():
+        raise ConditionError(f"`{text}` is no `EXPRESSION@INTENSITY`", hint="for example `surprise@0.9`")
+    try:
+        degrees = float(wanted)
+    except ValueError:
+        return Condition.parse(wanted, intensity)
+    return Condition.polar(math.radians(degrees), intensity)
+
+
+def in_words(wanted: object) -> str:
+    """Say what was asked for, of all faces or, by number, of each."""
+    if isinstance(wanted, Mapping):
+        return "; ".join(f"face {number}: {wanted[number]}" for number in sorted(wanted))
+    return str(wanted)
 
 
 def check_wish(model: ExpressionModel, condition: Condition, start: Start) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
-from mien.editing.edits import Start
+from mien.editing.edits import Start, in_words
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
 from mien.editing.film_rendering import check_film_wishes, face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes, as_keyframes
@@ -96,7 +96,7 @@ def edit_film(
         chosen = everyone.choose(faces)
         paths = {face.number: paths[0] for face in chosen.faces}
     painter = _Painter(editor, chosen, paths, start, profiles)
-    written = editor.mark(_asked(wanted)) if mark else None
+    written = editor.mark(in_words(wanted)) if mark else None
     out.parent.mkdir(parents=True, exist_ok=True)
     with unfinished(out) as file:
         if out.suffix.lower() in ANIMATION_SUFFIXES:
@@ -106,13 +106,6 @@ def edit_film(
     if painter.turned:
         notes.append(f"in {painter.turned} frames a face is seen from the side, where edits are poor: faded out")
     return FilmEdit(painter.frames, painter.edited, len(painter.faces), tuple(notes))
-
-
-def _asked(wanted: Condition | Keyframes | Mapping[int, Condition | Keyframes]) -> str:
-    """Say what was asked for, in the order of the faces."""
-    if isinstance(wanted, Mapping):
-        return "; ".join(f"face {number}: {wanted[number]}" for number in sorted(wanted))
-    return str(wanted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.editing.edits import parse_wish
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
 from mien.spaces import Condition, DiscSpace, Space, check_condition
@@ -40,20 +41,14 @@ class Keyframe:
 
         `intensity` holds where the text names none.
         """
-        time, colon, rest = text.partition(":")
-        wanted, at, strength = rest.partition("@")
+        time, colon, wish = text.partition(":")
         try:
             seconds = float(time)
-            intensity = float(strength) if at else intensity
         except ValueError:
             colon = ""
-        if not colon or not wanted.strip():
+        if not colon:
             raise ConditionError(f"`{text}` is no `SECONDS:EXPRESSION@INTENSITY`", hint=_EXAMPLE)
-        try:
-            condition = Condition.polar(math.radians(float(wanted)), intensity)
-        except ValueError:
-            condition = Condition.parse(wanted, intensity)
-        return Keyframe(seconds, condition)
+        return Keyframe(seconds, parse_wish(wish, intensity))
 
 
 @dataclass(frozen=True)

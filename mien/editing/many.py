@@ -1,4 +1,4 @@
-"""Edit many photos with one condition: what to edit, what came of each, and nothing lost on the way.
+"""Edit many photos alike: what to edit, what came of each, and nothing lost on the way.
 
 A photo that cannot be edited costs only itself. Detection runs over several photos at once.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import glob
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mien.editing.edits import Start
-from mien.editing.photo import PROFILE, Editor, Face, choose
+from mien.editing.edits import Start, in_words
+from mien.editing.photo import PROFILE, Editor, Face, choose_wishes
 from mien.errors import ConfigError, FaceError, ImageError, MienError
 from mien.images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES, Photo, read_photo, write_photo
 from mien.spaces import Condition
@@ -43,6 +43,8 @@ class EditedFace:
     """From 1, the largest first."""
     face: Face
     """The face."""
+    condition: Condition
+    """What it shall express."""
     skipped: str = ""
     """Why it was left as it is; empty where it was edited."""
 
@@ -51,6 +53,7 @@ class EditedFace:
         return {
             "face": self.number,
             **self.face.to_json(),
+            "condition": str(self.condition),
             "edited": not self.skipped,
             **({"reason": self.skipped} if self.skipped else {}),
         }
@@ -143,9 +146,9 @@ def _file_id(path: Path) -> tuple[int, int]:
 def edit_photos(
     editor: Editor,
     plan: Iterable[tuple[Path, Path]],
-    condition: Condition,
+    wanted: Condition | Mapping[int, Condition],
     *,
-    faces: str = "all",
+    faces: str | int = "all",
     start: Start | float = "auto",
     profiles: Profiles = "skip",
     mark: bool = True,
@@ -155,19 +158,20 @@ def edit_photos(
     Arguments are those of `Editor.edit`; faces in profile are left as they are unless `profiles` is `edit`. `mark` says
     whether the pictures carry the mark of an AI edit.
     """
-    written = editor.mark(str(condition)) if mark else None
+    written = editor.mark(in_words(wanted)) if mark else None
 
     def finish(photo: Photo, found: list[Face], out: Path) -> tuple[tuple[EditedFace, ...], MienError | None]:
         try:
             if not found:
                 raise editor.no_face(photo)
-            chosen = [_judged(found.index(face) + 1, face, profiles) for face in choose(found, faces)]
+            wishes = choose_wishes(found, wanted, faces)
+            chosen = [_judged(found.index(face) + 1, face, wish, profiles) for face, wish in wishes]
             if all(face.skipped for face in chosen):
                 raise FaceError(
                     f"{_ASIDE}: {'the face' if len(chosen) == 1 else 'every face'} of `{photo.path}`",
                     hint="`--profiles edit` edits such faces all the same; they often smear",
                 )
-            renderings = [editor.render(f.face, [condition], start)[0] for f in chosen if not f.skipped]
+            renderings = [editor.render(f.face, f.condition, start)[0] for f in chosen if not f.skipped]
             out.parent.mkdir(parents=True, exist_ok=True)
             write_photo(out, editor.paste(photo, renderings), like=photo, mark=written)
             return tuple(chosen), None
@@ -193,8 +197,8 @@ def edit_photos(
             yield Outcome(path, out, seconds, edited, len(found), photo.frames, error)
 
 
-def _judged(number: int, face: Face, profiles: Profiles) -> EditedFace:
-    return EditedFace(number, face, _ASIDE if profiles == "skip" and face.frontality < PROFILE else "")
+def _judged(number: int, face: Face, wish: Condition, profiles: Profiles) -> EditedFace:
+    return EditedFace(number, face, wish, _ASIDE if profiles == "skip" and face.frontality < PROFILE else "")
 
 
 def _groups(plan: Iterable[tuple[Path, Path]]) -> Iterator[list[tuple[Path, Path, Photo | MienError]]]:

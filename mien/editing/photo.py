@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,15 +180,19 @@ class Editor:
     def edit(
         self,
         photo: Photo | np.ndarray | str | Path,
-        condition: Condition,
+        wanted: Condition | Mapping[int, Condition],
         *,
         faces: str | int = "all",
         start: Start | float = "auto",
     ) -> np.ndarray:
-        """Find, render and paste in one call; `faces` is `all`, `largest`, or a number from 1 (largest)."""
+        """Find, render and paste in one call; `faces` is `all`, `largest`, or a number from 1 (largest).
+
+        `wanted` may also say by number what each face shall express, as `{1: happy, 3: sad}`; the others then stay as they
+        are, and `faces` has no part in it.
+        """
         whole = read_photo(photo) if isinstance(photo, str | Path) else photo
-        chosen = choose(self.find(whole), faces)
-        return self.paste(whole, [self.render(face, [condition], start)[0] for face in chosen])
+        chosen = choose_wishes(self.find(whole), wanted, faces)
+        return self.paste(whole, [self.render(face, condition, start)[0] for face, condition in chosen])
 
     def _network_image(self, crop: np.ndarray) -> np.ndarray:
         """Return a crop as the model takes it, float32 (channels, size, size) in [-1, 1]."""
@@ -209,6 +213,20 @@ def choose(faces: Sequence[Face], which: str | int) -> list[Face]:
     if not 1 <= number <= len(faces):
         raise FaceError(f"there is no face {number}", hint=f"the photo has {len(faces)}, numbered from the largest")
     return [faces[number - 1]]
+
+
+def choose_wishes(
+    faces: Sequence[Face], wanted: Condition | Mapping[int, Condition], which: str | int = "all"
+) -> list[tuple[Face, Condition]]:
+    """Return the faces to be edited (of all, largest first), each with what it shall express.
+
+    `wanted` is for those that `which` chooses (`choose`), or says by their numbers what each shall express.
+    """
+    if not isinstance(wanted, Mapping):
+        return [(face, wanted) for face in choose(faces, which)]
+    if not wanted:
+        raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
+    return [(choose(faces, number)[0], wanted[number]) for number in sorted(wanted)]
 
 
 def _pixels(photo: Photo | np.ndarray | str | Path) -> np.ndarray:

@@ -56,6 +56,10 @@ def test_a_film_is_edited(mien: Callable[..., Any], model: Path, own: Path) -> N
     assert all(np.percentile(each[60:160, 80:200], 90) > 8 and each[:, 290:].mean() < 2 for each in change)
     mark = read_film_mark(out)
     assert mark is not None and mark["condition"] == "happy @ 0.8"
+    said = mien("video", own, "--for", "1:sad@0.5", "-m", model, "-o", out)
+    assert said.code == 0 and "8 of 8 frames, 1 of 1 faces -> face 1: sad @ 0.5" in said.err
+    mark = read_film_mark(out)
+    assert mark is not None and mark["condition"] == "face 1: sad @ 0.5"
     assert mien("video", own, "-e", "sad", "-m", model, "-o", out, "--no-mark").code == 0
     assert read_film_mark(out) is None
 
@@ -93,12 +97,16 @@ def test_what_cannot_be_done_is_refused_before_the_work(refused: Callable[..., N
     ask(own, "--at", "2:happy", "--at", "1:sad", "-o", out, error="at 1 s comes after the one at 2 s", hint="order")
     ask(own, "--at", "1:hapy", "-o", out, error="unknown expression `hapy`", hint="did you mean")
     ask(own, "-e", "sad", "--at", "1:happy", "-o", out, error="--at stands for", hint="--at")
+    ask(own, "--for", "1:sad", "--at", "1:happy", "-o", out, error="--at stands for", hint="--at")
+    ask(own, "--for", "1:sad", "-f", "2", "-o", out, error="--for stands for", hint="--for 1:happy")
     ask(own, "-e", "happy", "--profiles", "often", "-o", out, error="`often`", hint="skip")
     ask(own, "-e", "happy", "--detector", "eyes", "-o", out, error="unknown detector", hint="mtcnn")
 
 
 def test_a_face_that_the_film_does_not_have_is_told(mien: Callable[..., Any], model: Path, own: Path) -> None:
     said = mien("video", own, "-e", "happy", "-f", "4", "-m", model, "-o", own.with_name("out.mp4"))
+    assert said.code == 2 and "error: there is no face 4\nhint: the film has 1" in said.err
+    said = mien("video", own, "--for", "4:happy", "-m", model, "-o", own.with_name("out.mp4"))
     assert said.code == 2 and "error: there is no face 4\nhint: the film has 1" in said.err
     assert [path.name for path in own.parent.iterdir()] == ["film.mp4"]
 

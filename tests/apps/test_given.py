@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from mien.apps.given import reader_options
-from mien.errors import ConfigError
+from mien.apps.given import reader_options, wishes
+from mien.errors import ConditionError, ConfigError
+from mien.spaces import Condition
 
 
 @pytest.mark.parametrize(
@@ -32,4 +35,32 @@ def test_options_take_the_type_of_their_default() -> None:
 def test_what_does_not_fit_is_said(dataset: str, option: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
         reader_options(dataset, {option: value})
+    assert error.value.hint
+
+
+def test_wishes_of_single_faces() -> None:
+    typed = ["2:surprise@0.6", "1:happy:0.6,sad:0.4", "12: 135@0.5"]
+    assert wishes(typed, 0.8) == {
+        2: Condition.named("surprise", 0.6),
+        1: Condition.parse("happy:0.6,sad:0.4", 0.8),
+        12: Condition.polar(math.radians(135), 0.5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["happy"], "`--for happy` is no FACE:NAMES@INTENSITY"),
+        (["happy:1"], "is no FACE"),
+        (["0:happy"], "is no FACE"),
+        (["-1:happy"], "is no FACE"),
+        (["1:"], "`` is no `EXPRESSION@INTENSITY`"),
+        (["1:happy@much"], "`happy@much` is no `EXPRESSION@INTENSITY`"),
+        (["1:hapy"], "unknown expression `hapy`"),
+        (["1:happy", "2:sad", "1:sad"], "says twice what face 1 shall express"),
+    ],
+)
+def test_a_wish_that_is_none_is_said(typed: list[str], message: str) -> None:
+    with pytest.raises(ConditionError, match=message) as error:
+        wishes(typed, 0.9)
     assert error.value.hint

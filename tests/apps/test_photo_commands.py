@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -81,6 +82,39 @@ def test_blends_angles_and_faces(mien: Callable[..., Any], model: Path, photo: P
     assert np.abs(steps[0] - steps[1]).max() <= 1
     # Words of everyday language mean the same.
     assert np.array_equal(pixels("-e", "Angry"), pixels("-e", "anger"))
+
+
+def test_each_face_gets_its_own_wish(
+    mien: Callable[..., Any], refused: Callable[..., None], model: Path, photo: Path
+) -> None:
+    pair, out = photo.with_name("pair.png"), photo.with_name("out.png")
+    portrait = read_photo(photo).pixels
+    Image.fromarray(np.concatenate([portrait, portrait], axis=1)).save(pair)
+
+    def changed(*arguments: object) -> list[bool]:
+        said = mien("edit", pair, "-m", model, "-o", out, *arguments)
+        assert said.code == 0, said
+        difference = (read_photo(out).pixels != read_photo(pair).pixels).any(axis=(0, 2))
+        return [bool(half.any()) for half in np.array_split(difference, 2)]
+
+    assert changed("--for", "1:happy", "--for", "2:surprise@0.5") == [True, True]
+    mark = read_mark(out)
+    assert mark is not None and mark["condition"] == "face 1: happy @ 0.9; face 2: surprise @ 0.5"
+    first, second = changed("--for", "1:happy"), changed("--for", "2:happy")
+    assert sorted([first, second]) == [[False, True], [True, False]]
+    said = mien("edit", pair, "-m", model, "-o", out, "--for", "2:happy", "-i", 0.4, "--json")
+    told = json.loads(said.out)
+    assert told["condition"] == "face 2: happy @ 0.4" and told["found"] == 2
+    assert [(face["face"], face["condition"]) for face in told["faces"]] == [(2, "happy @ 0.4")]
+    listed = mien("read", pair, "-m", model).out.splitlines()  # which is which
+    places = [re.match(r"face (\d) \(about x (\d+), y \d+\): ", line) for line in listed]
+    found = {int(place[1]): int(place[2]) for place in places if place}
+    assert sorted(found) == [1, 2] and (found[1] < portrait.shape[1]) == first[0]
+    out.unlink()
+    hint = "--for 1:happy --for 2:sad@0.5"
+    for more in (("-e", "sad"), ("--angle", 30), ("--face", "largest")):
+        refused("edit", pair, "-m", model, "-o", out, "--for", "1:happy", *more, error="--for stands for", hint=hint)
+    refused("edit", pair, "-m", model, "-o", out, "--for", "3:happy", error="there is no face 3", hint="has 2")
 
 
 @pytest.mark.parametrize("command", ["gamut", "sweep"])

@@ -163,6 +163,16 @@ def test_two_faces_are_edited_and_one_can_be_chosen(editor, photo):
     assert (one != pair)[:, 512:].any() == second and (one != pair)[:, :512].any() != second
     with pytest.raises(FaceError, match="no face 3"):
         choose(faces, 3)
+    sad = Condition.named("sad", 1.0)
+    each = editor.edit(pair, {2: sad, 1: Condition.named("happy", 1.0)})
+    halves = (slice(None), slice(512, None)), (slice(None), slice(512))
+    of_second, of_first = halves if second else halves[::-1]
+    assert np.array_equal(each[of_first], both[of_first])
+    assert np.array_equal(each[of_second], editor.edit(pair, sad)[of_second])
+    assert np.array_equal(editor.edit(pair, {2: sad}), editor.edit(pair, sad, faces=2))
+    for wrong, kind in (({0: sad}, FaceError), ({1: sad, 3: sad}, FaceError), ({}, ConditionError)):
+        with pytest.raises(kind, match="no face"):
+            editor.edit(pair, wrong)
     with pytest.raises(ConditionError, match="chooses no face"):
         choose(faces, "left")
 

@@ -20,6 +20,7 @@ def video(
     angle: options.Angle = None,
     at: options.At = None,
     face: options.FilmFaces = "all",
+    by_face: options.ByFace = None,
     origin: options.Origin = "auto",
     profiles: options.FilmProfiles = "skip",
     smallest: options.Smallest = None,
@@ -39,6 +40,8 @@ def video(
     Example: mien video holiday.mp4 --expression happy --intensity 0.8 -o happy.mp4
 
     Example: mien video talk.mov --at 0:neutral --at 2.5:surprise@0.9 --at 4:neutral --face largest -o talk.mp4
+
+    Example: mien video duet.mp4 --for 1:happy --for 2:sad@0.5 -o duet-edited.mp4
     """
     from mien.errors import FilmError
     from mien.films import open_film
@@ -47,10 +50,10 @@ def video(
         raise FilmError("give either --out or --list", hint="for example `mien video film.mp4 -e happy -o out.mp4`")
     with open_film(film):  # the model takes seconds, since torch comes with it: say first what is wrong
         pass
-    wanted = None if list_faces else _keyframes(expression, angle, intensity, at)
+    wanted = None if list_faces else _keyframes(expression, angle, intensity, at, face, by_face)
 
     import mien
-    from mien.editing.edits import parse_start
+    from mien.editing.edits import in_words, parse_start
     from mien.editing.film import check_film_out, edit_film
     from mien.editing.film_faces import find_faces
     from mien.editing.film_rendering import check_film_wishes
@@ -62,7 +65,7 @@ def video(
     editor = mien.load(model, detector=detector, threshold=threshold)
     output.say_start(editor.model, start)
     if wanted is not None:
-        check_film_wishes(editor, [wanted], start)
+        check_film_wishes(editor, wanted.values() if by_face else [wanted], start)
     with frames_progress("finding faces") as report:
         read = start != "direct" and not list_faces
         found = find_faces(editor, film, smallest=smallest, read=read, report=report)
@@ -72,20 +75,29 @@ def video(
     with frames_progress("editing") as report:
         settings: dict[str, Any] = {"faces": face, "start": start, "profiles": aside, "crf": crf, "mark": mark}
         done = edit_film(editor, film, out, wanted, **settings, found=found, report=report)
-    summary = f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {wanted}"
+    summary = f"{done.edited} of {done.frames} frames, {done.faces} of {len(found.faces)} faces -> {in_words(wanted)}"
     say("\n".join([*done.notes, summary]))
     print(out)
 
 
-def _keyframes(expression: str | None, angle: float | None, intensity: float, at: list[str] | None) -> Any:
+def _keyframes(
+    expression: str | None, angle: float | None, intensity: float, at: list[str] | None, face: str,
+    by_face: list[str] | None,
+) -> Any:  # fmt: skip
+    """Return the keyframes of the faces that --face chooses, or those of single faces by number."""
     from mien.editing.keyframes import Keyframes
     from mien.errors import ConditionError
 
-    if at and (expression is not None or angle is not None):
+    if not at:
+        wanted = given.wish_of(expression, angle, intensity, face, by_face)
+        if by_face:
+            return {number: Keyframes.constant(condition) for number, condition in wanted.items()}
+        return Keyframes.constant(wanted)
+    if expression is not None or angle is not None or by_face:
         raise ConditionError(
-            "--at stands for --expression and --angle", hint="for example `--at 0:neutral --at 2.5:surprise@0.9`"
+            "--at stands for --expression, --angle and --for", hint="for example `--at 0:neutral --at 2.5:surprise@0.9`"
         )
-    return Keyframes.parse(at, intensity) if at else Keyframes.constant(given.condition(expression, angle, intensity))
+    return Keyframes.parse(at, intensity)
 
 
 def _list(found: FilmFaces) -> None:

@@ -20,7 +20,6 @@ from mien.errors import ImageError
 if TYPE_CHECKING:
     from mien.editing.many import Outcome
     from mien.editing.photo import Editor
-    from mien.spaces import Condition
 
 
 def edit(
@@ -30,6 +29,7 @@ def edit(
     intensity: options.Intensity = 0.9,
     angle: options.Angle = None,
     face: options.Faces = "all",
+    by_face: options.ByFace = None,
     origin: options.Origin = "auto",
     profiles: options.Profiles = "skip",
     model: options.Model = None,
@@ -46,16 +46,15 @@ def edit(
     Example: mien edit portrait.jpg --expression happy --intensity 0.8 -o smile.jpg
 
     Example: mien edit holidays/ 'party/*.jpg' --expression surprise -o surprised/ --json
+
+    Example: mien edit wedding.jpg --for 1:happy --for 3:surprise@0.6 -o laughing.jpg
     """
     import mien
-    from mien.editing.edits import check_wish, parse_start
+    from mien.editing.edits import check_wish, in_words, parse_start
     from mien.editing.many import edit_photos, list_photos, parse_profiles, plan_outputs, summary
 
-    condition, start, aside = (
-        given.condition(expression, angle, intensity),
-        parse_start(origin),
-        parse_profiles(profiles),
-    )
+    wanted = given.wish_of(expression, angle, intensity, face, by_face)
+    start, aside = parse_start(origin), parse_profiles(profiles)
     found, out, folder = list_photos(photos), Path(output_name), output_name.endswith(("/", os.sep))
     if one := len(found) == 1 and found[0][0] == Path(photos[0]) and not (folder or out.is_dir()):
         output.check_picture(out, found[0][0])
@@ -68,31 +67,32 @@ def edit(
         mien.read_photo(plan[0][0])  # the model takes seconds, since torch comes with it: say first what is wrong
     editor = mien.load(model, detector=detector, threshold=threshold)
     output.say_start(editor.model, start)
-    check_wish(editor.model, condition, start)  # refuse what the model cannot express before the slow part
-    outcomes = []
-    for outcome in edit_photos(editor, plan, condition, faces=face, start=start, profiles=aside, mark=mark):
+    for condition in wanted.values() if by_face else [wanted]:
+        check_wish(editor.model, condition, start)  # refuse what the model cannot express before the slow part
+    outcomes, said = [], in_words(wanted)
+    for outcome in edit_photos(editor, plan, wanted, faces=face, start=start, profiles=aside, mark=mark):
         outcomes.append(outcome)
         if as_json:
-            print(json.dumps({**outcome.to_json(), "condition": str(condition)}), flush=True)
+            print(json.dumps({**outcome.to_json(), "condition": said}), flush=True)
         if one and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and not as_json:
             print(outcome.out, flush=True)
-        say(_told(outcome, condition, one))
+        say(_told(outcome, said, one))
     if not one:
         say(summary(outcomes))
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _told(outcome: Outcome, condition: Condition, one: bool) -> str:
+def _told(outcome: Outcome, asked: str, one: bool) -> str:
     """Say in a line what became of a photo."""
     name = "" if one else f"{outcome.photo}: "
     if outcome.error is not None:
         return f"{name}not edited: {outcome.error}"
     edited = sum(not face.skipped for face in outcome.faces)
     skipped = [f"face {face.number} {face.skipped}" for face in outcome.faces if face.skipped]
-    faces = f"{edited} of {outcome.found} face{'s' if outcome.found > 1 else ''} -> {condition}"
+    faces = f"{edited} of {outcome.found} face{'s' if outcome.found > 1 else ''} -> {asked}"
     left = f" (left as they are: {', '.join(skipped)})" if skipped else ""
     rest = ""
     if outcome.frames > 1:

@@ -102,8 +102,8 @@ def _read_photo(
             json.dumps([{"face": n, **each.to_json(), **reading.to_json()} for n, each, reading in together], indent=1)
         )
     else:
-        for number, _, reading in together:
-            print(f"face {number}: {reading.describe()}")
+        for number, each, reading in together:
+            print(f"face {number}{_place(each) if len(together) > 1 else ''}: {reading.describe()}")
     if out is None:
         return
     if out.suffix.lower() in _TABLES:
@@ -113,6 +113,12 @@ def _read_photo(
     figure = reading_figure(picture, faces, readings, editor.space)
     output.write_picture(out, figure, None, None)
     say(f"drawn: {out}")
+
+
+def _place(face: Face) -> str:
+    """Say where in the photo a face is, to tell it from others."""
+    x0, y0, x1, y1 = face.detection.box
+    return f" (about x {(x0 + x1) / 2:.0f}, y {(y0 + y1) / 2:.0f})"
 
 
 def _read_photos(photos: list[Path], out: Path | None, face: str, as_json: bool, editor: Editor) -> None:
