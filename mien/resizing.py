@@ -52,11 +52,11 @@ def resampled(critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Ten
     face counts what it did. The other layers are kept; but a face has more pixels for them now, or fewer, and what they
     made of its details has changed with that: these networks have to be trained on.
     """
-    heads = {f"critic.heads.{index}.weight": head.weight for index, head in enumerate(critic.heads)}
+    wanted = {f"critic.{name}": tensor.shape[-1] for name, tensor in critic.state_dict().items() if "heads" in name}
     result = dict(state)
-    for name, wanted in heads.items():
-        if name in state and state[name].shape[-1] != wanted.shape[-1]:
-            shares = _overlaps(state[name].shape[-1], wanted.shape[-1]).to(state[name].device)
+    for name, side in wanted.items():
+        if name in state and state[name].shape[-1] != side:
+            shares = _overlaps(state[name].shape[-1], side).to(state[name].device)
             result[name] = (shares @ state[name].float() @ shares.T).to(state[name].dtype)
     return result
 
