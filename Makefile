@@ -69,7 +69,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing torch into .venv (the long step: minutes where it must be downloaded)"
 	@$(PIP_INSTALL) $(addprefix --extra-index-url ,$(TORCH_INDEX)) torch
 	@echo "installing mien and its tools"
-	@$(PIP_INSTALL) --editable '.[train,video]'
+	@$(PIP_INSTALL) --editable '.[train,video,heic]'
 	@touch $@
 
 $(TESTED): $(STAMP)

@@ -34,6 +34,10 @@ MAX_PIXELS = 170_000_000
 #: Decoders that may see a file; others (EPS starts Ghostscript) are no business of a photo editor.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "MPO")
 
+#: The format of HEIC, which the package `pi_heif` decodes (the extra `heic`), and how its files call themselves.
+_HEIF = "HEIF"
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
 #: Formats whose further pictures are frames of an animation, and not other sizes or pages.
 _ANIMATED = ("GIF", "PNG", "WEBP")
 
@@ -42,7 +46,19 @@ _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 #: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
 WRITABLE_SUFFIXES = tuple(_SUFFIXES)
-PHOTO_SUFFIXES = (*WRITABLE_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff")
+PHOTO_SUFFIXES = (
+    *WRITABLE_SUFFIXES,
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".jp2",
+    ".pgm",
+    ".ppm",
+    ".tif",
+    ".tiff",
+)
 
 #: A JPEG segment holds 65,533 bytes; a name of its own precedes EXIF (6 bytes) and XMP (29 bytes).
 _JPEG_SEGMENT = 65_533 - 29
@@ -143,7 +159,7 @@ def _decode(source: str | Path | bytes | BinaryIO, name: str) -> tuple[Image.Ima
 
     Of a TIFF that is asked before its pixels are read: Pillow turns it then, and forgets that it did.
     """
-    kinds = "JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP and PPM can be read"
+    kinds = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP and PPM can be read"
     try:
         data = Path(source).read_bytes() if isinstance(source, (str, Path)) else source
         data = data if isinstance(data, bytes) else data.read()
@@ -154,8 +170,13 @@ def _decode(source: str | Path | bytes | BinaryIO, name: str) -> tuple[Image.Ima
     too_large = ImageError(
         f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels", hint="scale the picture down first"
     )
+    if _is_heif(data) and not _decodable_heif():
+        raise ImageError(
+            f"{name} is a HEIC picture", hint="`pip install 'mien[heic]'` brings what reads it, or save a JPEG"
+        )
+    formats = [_HEIF] if _is_heif(data) else [kind for kind in _FORMATS if _decodable(kind)]
     try:
-        image = Image.open(io.BytesIO(data), formats=[kind for kind in _FORMATS if _decodable(kind)])
+        image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture, or one of an unknown kind", hint=kinds) from None
     except Image.DecompressionBombError:
@@ -194,6 +215,25 @@ def _decodable(kind: str) -> bool:
     """Say whether this build of Pillow has a decoder (AVIF and JPEG 2000 are optional)."""
     Image.init()
     return kind in Image.OPEN
+
+
+def _is_heif(data: bytes) -> bool:
+    """Say whether a file begins as the photos of a telephone do, and is not AVIF, which begins alike."""
+    if data[4:8] != b"ftyp":
+        return False
+    length = min(int.from_bytes(data[:4], "big"), 256)
+    brands = {data[start : start + 4] for start in (8, *range(16, length, 4))}
+    return bool(brands & _HEIF_BRANDS) and not brands & {b"avif", b"avis"}
+
+
+def _decodable_heif() -> bool:
+    """Say whether there is a decoder for HEIC, and tell Pillow of it."""
+    if _HEIF not in Image.OPEN:
+        with contextlib.suppress(ImportError):
+            import pi_heif
+
+            pi_heif.register_heif_opener(thumbnails=False)
+    return _HEIF in Image.OPEN
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bytes | None]:

@@ -31,6 +31,7 @@ from mien.images import (
 from mien.provenance import DIGITAL_SOURCE_TYPE, EditMark, merge_mark, parse_mark
 
 SUFFIXES = (".png", ".jpg", ".webp")
+ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 MARK = EditMark(condition="happy:0.6+surprise:0.4 @ 0.9", model="0123abcd")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -172,6 +173,41 @@ def test_bad_input_gets_one_line_and_a_hint(data: bytes, words: str, tmp_path: P
     assert "\n" not in str(caught.value)
     assert "bad.png" in str(caught.value)
     assert caught.value.hint
+
+
+HEIC = Path(__file__).parent / "photos" / "on-its-side.heic"
+
+
+def test_a_telephones_photo_is_read_upright() -> None:
+    """It is stored on its side, with the turn that HEIF has for that, and with an orientation in its EXIF."""
+    pytest.importorskip("pi_heif")
+    photo = read_photo(HEIC)
+    portrait = Image.open(ASTRONAUT).convert("RGB").crop((112, 8, 328, 232))
+    assert photo.pixels.shape == (224, 216, 3) and photo.alpha is None
+    assert np.abs(photo.pixels.astype(int) - np.asarray(portrait)).mean() < 4  # it is lossy
+    assert photo.exif is not None and photo.icc_profile is not None
+    exif = Image.Exif()
+    exif.load(photo.exif)
+    assert exif[ExifTags.Base.ImageDescription] == "A portrait" and exif.get(ExifTags.Base.Orientation, 1) == 1
+
+
+def test_heic_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif")
+    cut = tmp_path / "cut.heic"
+    for share in (0.9, 0.5, 0.1, 0.003):
+        cut.write_bytes(HEIC.read_bytes()[: int(share * HEIC.stat().st_size)])
+        with pytest.raises(
+            ImageError, match=r"cut.heic. (is broken or cut short|has a broken header|is not a picture)"
+        ):
+            read_photo(cut)
+    monkeypatch.setattr("mien.images.MAX_PIXELS", 216 * 224 - 1)
+    with pytest.raises(ImageError, match="million pixels"):
+        read_photo(HEIC)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    with pytest.raises(ImageError, match="is a HEIC picture") as caught:
+        read_photo(HEIC)
+    assert "mien[heic]" in caught.value.hint
 
 
 def test_a_size_between_our_limit_and_pillows_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:

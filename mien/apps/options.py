@@ -12,7 +12,7 @@ import typer
 Photos = Annotated[
     list[str], typer.Argument(metavar="PHOTO...", help="Photos, folders of photos, or patterns such as `'*.jpg'`.")
 ]
-Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP or PPM.")]
+Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP or PPM.")]
 StudioFiles = Annotated[
     list[Path] | None,
     typer.Argument(

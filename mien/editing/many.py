@@ -117,15 +117,15 @@ def list_photos(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
 def plan_outputs(photos: Sequence[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
     """Return each photo with the file that its result goes to, below `folder`.
 
-    Formats that are not written (TIFF, GIF, ...) become PNG: `old.tif` becomes `old.tif.png`. Raises `ImageError` where two
-    photos would go to one file, or a result would replace any of the photos.
+    Formats that are not written become PNG (`old.tif` becomes `old.tif.png`), and HEIC, as lossy as it, JPEG. Raises
+    `ImageError` where two photos would go to one file, or a result would replace any of the photos.
     """
     plan, taken = [], dict[Path, Path]()
     originals = {_file_id(photo): photo for photo, _ in photos if photo.exists()}
     for photo, name in photos:
         out = folder / name
         if out.suffix.lower() not in WRITABLE_SUFFIXES:
-            out = out.with_name(f"{out.name}.png")
+            out = out.with_name(out.name + (".jpg" if out.suffix.lower() in (".heic", ".heif") else ".png"))
         if out in taken:
             raise ImageError(f"`{taken[out]}` and `{photo}` would both become `{out}`", hint="edit them apart")
         original = originals.get(_file_id(out)) if out.exists() else None

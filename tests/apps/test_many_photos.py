@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,15 @@ def test_one_bad_photo_costs_only_itself(mien: Callable[..., Any], model: Path, 
     for name, original in (("a.png", "a.png"), ("below/b.tif.png", "below/b.tif")):
         before, after = read_photo(album / original).pixels, read_photo(out / name).pixels
         assert 0.02 < (before != after).any(axis=-1).mean() < 0.9
+
+
+def test_a_telephones_photo_becomes_a_jpeg(mien: Callable[..., Any], model: Path, album: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif")
+    shutil.copy(Path(__file__).parent.parent / "photos" / "on-its-side.heic", album / "IMG_1.HEIC")
+    out = tmp_path / "results"
+    assert f"{out / 'IMG_1.HEIC.jpg'}\n" in edit(mien, model, album, "-o", out).out
+    before, after = read_photo(album / "IMG_1.HEIC"), read_photo(out / "IMG_1.HEIC.jpg")
+    assert after.pixels.shape == before.pixels.shape and after.icc_profile == before.icc_profile
 
 
 def test_a_photo_among_many_comes_out_as_alone(
