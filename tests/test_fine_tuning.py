@@ -248,17 +248,24 @@ def test_a_run_of_an_older_version_that_noted_less_of_its_origin_starts_again(
     assert tune(tmp_path / "tuned", first.path).step == 9
 
 
-@pytest.mark.parametrize(("keeps", "told"), [("both_sides=yes", False), ("both_sides=no", True)])
-def test_that_both_sides_would_no_longer_be_alike_is_told(
-    keeps: str, told: bool, prepared: PreparedSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("setting", "words", "told"),
+    [
+        ("both_sides=yes", "`--set both_sides=yes` keeps that", False),
+        ("both_sides=no", "`--set both_sides=yes` keeps that", True),
+        ("image_size=24", "was trained at 32 px, this run is at 24;", True),
+        ("image_size=32", "was trained at", False),
+    ],
+)
+def test_what_no_tensor_tells_of_the_networks_that_a_run_starts_from_is_told(
+    setting: str, words: str, told: bool, prepared: PreparedSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No tensor tells it, so that nothing else would."""
     origin = write_run(tmp_path / "origin")
     settings = dataclasses.asdict(METHODS["ganmut"].Config(**origin.configuration["method_config"]))
     asked = [f"{name}={','.join(map(str, v)) if isinstance(v, (list, tuple)) else v}" for name, v in settings.items()]
-    sets = [part for setting in [*asked, keeps, "steps=1", "batch_size=8"] for part in ("--set", setting)]
+    sets = [part for setting in [*asked, setting, "steps=1", "batch_size=8"] for part in ("--set", setting)]
     where = ["--data", str(prepared.path), "--out", str(tmp_path / "run"), "--init", str(origin.path)]
     with pytest.raises(SystemExit) as end:
         main(["train", "smoke", *where, *sets])
     assert end.value.code == 0
-    assert ("`--set both_sides=yes` keeps that" in capsys.readouterr().err) is told
+    assert (words in capsys.readouterr().err) is told

@@ -7,12 +7,15 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mien.apps import given, options
 from mien.apps.output import say
+
+if TYPE_CHECKING:
+    from mien.starting import StartingPoint
 
 #: Exit code of a training whose time was up: what sysexits.h calls a temporary failure, to be tried again.
 CALL_AGAIN = 75
@@ -55,12 +58,8 @@ def train(
     from mien.training import train as run_training
 
     origin = starting_point(init) if init is not None else None
-    if origin is not None and origin.settings.get("both_sides") and not method_config.both_sides:
-        say(f"note: {init} edits both sides of a face alike, this run will not; `--set both_sides=yes` keeps that")
-    if origin is None and method_config.enhancers and not (out / "config.json").exists():
-        say(
-            f"note: `{preset}` is meant to go on from a model of half its side, `--init MODEL`; this run begins at random"
-        )
+    if not (out / "config.json").exists():
+        _say_of_start(preset, init, origin, method_config)
     how = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
     if judge:
         from mien.benchmark.watching import watch
@@ -74,6 +73,21 @@ def train(
         say(f"time is up after step {run.step} of {train_config.steps}; the same command goes on")
         raise typer.Exit(CALL_AGAIN)
     print(out)
+
+
+def _say_of_start(preset: str, init: str | None, origin: StartingPoint | None, config: Any) -> None:
+    """Say what would surprise of where a new run starts from."""
+    if origin is None:
+        if config.enhancers:
+            say(
+                f"note: `{preset}` is meant to go on from a model of half its side, `--init MODEL`; it begins at random"
+            )
+        return
+    if origin.settings.get("both_sides") and not config.both_sides:
+        say(f"note: {init} edits both sides of a face alike, this run will not; `--set both_sides=yes` keeps that")
+    side = origin.settings.get("image_size", config.image_size)
+    if origin.settings.get("enhancers", 0) == config.enhancers and side != config.image_size:
+        say(f"note: {init} was trained at {side} px, this run is at {config.image_size}; it gets worse first")
 
 
 @contextlib.contextmanager
