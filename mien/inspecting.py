@@ -47,6 +47,8 @@ class Inspection:
     """Images by split, then expression, then source; only those that occur."""
     intensity: dict[str, float]
     """Mean intensity by expression, of the images whose intensity is known."""
+    beyond: dict[str, float]
+    """Mean share of an image beyond the picture that it was cut from, by expression, of the images where it is known."""
     rejected: list[tuple[str, int]]
     """Why rows of the dataset were left out, without numbers and names, and how often; the most frequent first."""
     subjects: int
@@ -87,6 +89,7 @@ class Inspection:
             "count": len(prepared),
             "counts": self.counts,
             "mean_intensity": self.intensity,
+            "mean_share_beyond_picture": self.beyond,
             "rejected": prepared.manifest["rejected"],
             "reasons": [{"reason": reason, "count": count} for reason, count in self.rejected],
             "subjects": self.subjects,
@@ -115,12 +118,6 @@ def inspect(
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for split, name, source in sorted(found, key=lambda cell: (SPLITS.index(cell[0]), _place(cell[1]), cell[2])):
         counts.setdefault(split, {}).setdefault(name, {})[source] = found[split, name, source]
-    known = ~np.isnan(prepared.intensity)
-    intensity = {
-        name: round(float(prepared.intensity[known & (prepared.labels == label)].mean()), 4)
-        for label, name in enumerate(VOCABULARY)
-        if (known & (prepared.labels == label)).any()
-    }
     sides: dict[tuple[str, str], set[str]] = {}
     for index, split in enumerate(prepared.splits.tolist()):
         if person := prepared.person(index):
@@ -128,13 +125,21 @@ def inspect(
     return Inspection(
         prepared=prepared,
         counts=counts,
-        intensity=intensity,
+        intensity=_means(prepared, prepared.intensity),
+        beyond=_means(prepared, prepared.beyond(range(len(prepared)))),
         rejected=Counter(_kind_of(reason) for _, reason in prepared.rejected()).most_common(),
         subjects=len(sides),
         subjects_in_several_splits=sorted({subject for (subject, _), splits in sides.items() if len(splits) > 1}),
         duplicates=find_duplicates([prepared], near=near, report=report),
         near=near,
     )
+
+
+def _means(prepared: PreparedSet, values: np.ndarray) -> dict[str, float]:
+    """Return the mean of each expression's values that are known (not NaN), where there are some."""
+    known = ~np.isnan(values)
+    rows = {name: known & (prepared.labels == label) for label, name in enumerate(VOCABULARY)}
+    return {name: round(float(values[chosen].mean()), 4) for name, chosen in rows.items() if chosen.any()}
 
 
 def check_report_folder(out: Path, prepared: PreparedSet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_counts(leaky: PreparedSet) -> None:
     assert described["duplicates_between_splits"] == {"same": 1, "near": 1, "mirrored": 0, "different_labels": 1}
     assert described["duplicates_within_splits"] == {"same": 1, "near": 0, "mirrored": 0, "different_labels": 0}
     json.dumps(described)
+
+
+def test_what_lies_beyond_pictures_is_averaged_where_it_is_known(leaky: PreparedSet, tmp_path: Path) -> None:
+    assert inspect(leaky).beyond == {"happy": 0.0, "sad": 0.0, "fear": 0.0}
+    half = (1.0, 0.0, 0.5, 0.0, 1.0, 0.0)  # the picture ends in the middle
+    rows = [
+        dataclasses.replace(sample("a", photograph(0), "train", "happy"), frame=half),
+        sample("b", photograph(1), "train", "happy"),
+        dataclasses.replace(sample("c", photograph(2), "train", "sad"), frame=half),
+    ]
+    found = inspect(prepare(rows, tmp_path / "half", dataset="test", size=48))
+    assert found.beyond == {"happy": 0.25, "sad": 0.5} == found.to_json()["mean_share_beyond_picture"]
+    older = dataclasses.replace(found.prepared, frames=found.prepared.frames * np.nan)
+    assert inspect(older).beyond == {}
 
 
 def test_without_near_it_says_what_it_did_not_look_for(leaky: PreparedSet) -> None:

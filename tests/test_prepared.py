@@ -257,6 +257,7 @@ def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
     np.testing.assert_allclose(made.frames[[0, 2]].reshape(2, 6), [frames[0], frames[2]], rtol=1e-4)
     # A crop that its picture fills: wherever in it, the place in the picture is inside.
     np.testing.assert_array_equal(made.frames[1], [[0, 0, 0.5], [0, 0, 0.5]])
+    np.testing.assert_allclose(made.beyond([2, 1]), [1 / 3, 0], atol=1 / 32)  # the lowest third; nothing
     # Sets of earlier versions say nothing of it.
     samples = made.path / "shard-00000.samples.csv"
     lines = [line.rpartition(",")[0] for line in samples.read_text().splitlines()]
@@ -267,6 +268,7 @@ def test_where_pictures_end_comes_through(tmp_path: Path) -> None:
     (made.path / "manifest.json").write_text(json.dumps(manifest))
     older = PreparedSet.open(made.path)
     assert older.frames.shape == (3, 2, 3) and np.isnan(older.frames).all() and older.keys == made.keys
+    assert np.isnan(older.beyond(range(3))).all() and older.beyond([]).shape == (0,)
     np.testing.assert_array_equal(older.shares, made.shares)
 
 

@@ -15,6 +15,9 @@ from mien.images import Frame
 from mien.prepared.layout import MANIFEST, RECIPE, REJECTED, check_version
 from mien.shards import EVERYWHERE, hash_file, map_images, read_columns, read_csv, read_json, shard_from_json
 
+#: Points along a side at which is asked whether an image shows its picture.
+_POINTS = 32
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedSet:
@@ -124,6 +127,23 @@ class PreparedSet:
             return None
         a, b, c, d, e, f = (float(value) for value in self.frames[index].ravel())
         return a, b, c, d, e, f
+
+    def beyond(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return what share of each image lies beyond the picture that it was cut from, where that one's border repeats.
+
+        float64 (len(indices),), from 0 to 1, counted on 32 x 32 points; NaN where it was not noted.
+        """
+        place = (np.arange(_POINTS) + 0.5) / _POINTS
+        x, y = (axis.ravel() for axis in np.meshgrid(place, place))
+        points = np.stack([x, y, np.ones_like(x)]).astype(np.float32)
+        shares = []
+        for part in np.array_split(
+            self.frames[np.asarray(indices, np.int64).reshape(-1)], max(1, len(indices) // 4096)
+        ):
+            of_picture = part @ points
+            outside = ((of_picture < 0) | (of_picture > 1)).any(axis=1).mean(axis=1)
+            shares.append(np.where(np.isnan(part).any(axis=(1, 2)), np.nan, outside))
+        return np.concatenate(shares)
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return images by index, in that order: uint8, (len(indices), size, size, channels)."""

@@ -157,6 +157,9 @@ def _as_text(inspection: Inspection) -> str:
         lines.append(
             "mean intensity: " + ", ".join(f"{name} {mean:.2f}" for name, mean in inspection.intensity.items())
         )
+    if any(inspection.beyond.values()):
+        shares = ", ".join(f"{name} {mean:.2f}" for name, mean in inspection.beyond.items())
+        lines.append(f"share of the pixels beyond the picture, its border repeated: {shares}")
     rejected = sum(count for _, count in inspection.rejected)
     lines.append(f"rejected: {rejected}")
     lines += [f"  {count}  {reason}" for reason, count in inspection.rejected[:_SHOWN]]
