@@ -36,7 +36,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVI
 
 #: The format of HEIC, which the package `pi_heif` decodes (the extra `heic`), and how its files call themselves.
 _HEIF = "HEIF"
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"}
 
 #: Formats whose further pictures are frames of an animation, and not other sizes or pages.
 _ANIMATED = ("GIF", "PNG", "WEBP")
@@ -46,19 +46,8 @@ _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 #: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
 WRITABLE_SUFFIXES = tuple(_SUFFIXES)
-PHOTO_SUFFIXES = (
-    *WRITABLE_SUFFIXES,
-    ".avif",
-    ".bmp",
-    ".gif",
-    ".heic",
-    ".heif",
-    ".jp2",
-    ".pgm",
-    ".ppm",
-    ".tif",
-    ".tiff",
-)
+_HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+PHOTO_SUFFIXES = (*WRITABLE_SUFFIXES, *_HEIF_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".tif", ".tiff")
 
 #: A JPEG segment holds 65,533 bytes; a name of its own precedes EXIF (6 bytes) and XMP (29 bytes).
 _JPEG_SEGMENT = 65_533 - 29
@@ -105,6 +94,21 @@ class Photo:
         """Return the photo laid on white, with its colour profile and nothing else: what a figure shows of it."""
         pixels = self.pixels if self.alpha is None else on_white(self.pixels, self.alpha)
         return Photo(pixels, icc_profile=self.icc_profile)
+
+
+def written_as(path: Path) -> str:
+    """Return the suffix of the file that best keeps a photo: its own; JPEG for HEIC, as lossy as that; or PNG."""
+    suffix = path.suffix.lower()
+    if suffix in WRITABLE_SUFFIXES:
+        return suffix
+    if suffix not in _HEIF_SUFFIXES:
+        return ".png"
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # what is wrong with it is told when it is read
+        warnings.simplefilter("ignore")
+        if _decodable_heif():
+            with Image.open(path, formats=[_HEIF]) as header:
+                return ".png" if header.has_transparency_data else ".jpg"
+    return ".jpg"
 
 
 def read_image(source: str | Path | bytes | BinaryIO) -> np.ndarray:
@@ -178,6 +182,8 @@ def _decode(source: str | Path | bytes | BinaryIO, name: str) -> tuple[Image.Ima
     try:
         image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError:
+        if formats == [_HEIF]:
+            raise ImageError(f"{name} is broken or cut short", hint="copy or download the file again") from None
         raise ImageError(f"{name} is not a picture, or one of an unknown kind", hint=kinds) from None
     except Image.DecompressionBombError:
         raise too_large from None

@@ -48,9 +48,10 @@ def grown(generator: WarpGenerator, critic: PatchCritic, state: Mapping[str, Ten
 def resampled(critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return what a method's networks (`generator.*`, `critic.*`) know, for a critic of images of another side.
 
-    Only the critic's heads have a side, each a kernel over the whole face. It is divided anew, so that every place of the
-    face counts what it did. The other layers are kept; but a face has more pixels for them now, or fewer, and what they
-    made of its details has changed with that: these networks have to be trained on.
+    Only the critic's heads have a side, each a kernel over the whole face. It is divided anew, so that every part of the
+    face counts what it did (but for the last pixels, where halving leaves a remainder). The other layers are kept; but a
+    face has more pixels for them now, or fewer, and what they made of its details has changed with that: these networks
+    have to be trained on.
     """
     wanted = {f"critic.{name}": tensor.shape[-1] for name, tensor in critic.state_dict().items() if "heads" in name}
     result = dict(state)

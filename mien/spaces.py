@@ -81,7 +81,7 @@ class Condition:
             name, _, weight = text.partition(":")
             raise ConditionError(
                 f"`{text}` is one expression: a share of nothing else means nothing",
-                hint=f"for a weaker one say the intensity: `{name} --intensity {weight}`",
+                hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{name}@{weight}` where that is read",
             )
         return condition
 

@@ -51,7 +51,7 @@ class StartingPoint:
                 assert isinstance(method.generator, WarpGenerator)  # no other has enhancers
                 state = grown(method.generator, method.critic, state)
             method.load_state_dict(resampled(method.critic, state))
-        except (RuntimeError, KeyError):
+        except (RuntimeError, KeyError, IndexError):
             others = [name for name in _SIZES if name in self.settings and not (grows and name == "enhancers")]
             differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
             same = " ".join(f"--set {name}={setting_as_text(self.settings[name])}" for name in differ)

@@ -72,6 +72,7 @@ def test_it_goes_on_at_twice_the_side(
     for changed, told in (
         ({"enhancers": 2, "image_size": 4 * side}, f"--set image_size={2 * side} --set enhancers=1"),
         ({"generator_blocks": 3}, "say --set generator_blocks="),
+        ({"image_channels": 4 - warps.image_channels}, "say --set image_channels="),
     ):
         wrong = dataclasses.replace(twice, **changed)
         with pytest.raises(RunError, match="other networks") as caught:
@@ -255,6 +256,8 @@ def test_a_run_of_an_older_version_that_noted_less_of_its_origin_starts_again(
         ("both_sides=no", "`--set both_sides=yes` keeps that", True),
         ("image_size=24", "was trained at 32 px, this run is at 24;", True),
         ("image_size=32", "was trained at", False),
+        ("image_size=64 enhancers=1", "was trained at", False),
+        ("image_size=48 enhancers=1", "was trained at 32 px, this run is at 48;", True),
     ],
 )
 def test_what_no_tensor_tells_of_the_networks_that_a_run_starts_from_is_told(
@@ -263,7 +266,7 @@ def test_what_no_tensor_tells_of_the_networks_that_a_run_starts_from_is_told(
     origin = write_run(tmp_path / "origin")
     settings = dataclasses.asdict(METHODS["ganmut"].Config(**origin.configuration["method_config"]))
     asked = [f"{name}={','.join(map(str, v)) if isinstance(v, (list, tuple)) else v}" for name, v in settings.items()]
-    sets = [part for setting in [*asked, setting, "steps=1", "batch_size=8"] for part in ("--set", setting)]
+    sets = [part for setting in [*asked, *setting.split(), "steps=1", "batch_size=8"] for part in ("--set", setting)]
     where = ["--data", str(prepared.path), "--out", str(tmp_path / "run"), "--init", str(origin.path)]
     with pytest.raises(SystemExit) as end:
         main(["train", "smoke", *where, *sets])

@@ -322,7 +322,9 @@ def test_a_blend_of_opposites_can_be_expressed_and_has_no_place() -> None:
 def test_a_share_of_nothing_else_is_no_intensity() -> None:
     with pytest.raises(ConditionError, match="means nothing") as error:
         Condition.parse("happy:0.3")
-    assert error.value.hint == "for a weaker one say the intensity: `happy --intensity 0.3`"
+    assert (
+        error.value.hint == "for a weaker one say its intensity: `--intensity 0.3`, or `happy@0.3` where that is read"
+    )
 
 
 def test_a_place_of_a_plane_is_between_its_neighbours_as_asked_and_names_that_are_unknown_are_refused() -> None:

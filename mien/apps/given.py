@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _SWITCHES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -29,12 +30,14 @@ def wishes(texts: list[str], intensity: float) -> dict[int, Any]:
     example = "for example `--for 1:happy --for 2:sad@0.5`"
     found: dict[int, Any] = {}
     for text in texts:
-        number, colon, wish = text.partition(":")
-        if not (colon and number.strip().isdecimal() and int(number) > 0):
-            raise ConditionError(f"`--for {text}` is no FACE:NAMES@INTENSITY", hint=f"{example}; faces count from 1")
-        if int(number) in found:
-            raise ConditionError(f"--for says twice what face {int(number)} shall express", hint=example)
-        found[int(number)] = parse_wish(wish, intensity)
+        face, _, wish = text.partition(":")
+        refusal = ConditionError(f"`--for {text}` is no FACE:NAMES@INTENSITY", hint=f"{example}; faces count from 1")
+        number = int(face) if re.fullmatch("[0-9]{1,6}", face.strip()) else 0
+        if number < 1:
+            raise refusal
+        if number in found:
+            raise ConditionError(f"--for says twice what face {number} shall express", hint=example)
+        found[number] = parse_wish(wish, intensity, refusal)
     return found
 
 

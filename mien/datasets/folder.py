@@ -28,7 +28,9 @@ from mien.errors import ConditionError, ConfigError, DataError, ImageError
 from mien.expressions import AFFECTNET_ORDER, parse_expression
 from mien.images import read_image
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"
+)  # fmt: skip
 
 _VALIDATION_SHARE = 0.1
 _PATH_COLUMNS = ("path", "subdirectory_filepath")

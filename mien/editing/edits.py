@@ -35,10 +35,11 @@ def parse_start(word: str) -> Start:
     return word  # type: ignore[return-value]
 
 
-def parse_wish(text: str, intensity: float) -> Condition:
+def parse_wish(text: str, intensity: float, refusal: ConditionError) -> Condition:
     """Read `surprise`, `surprise@0.9`, `happy:0.6,surprise:0.4@0.8` or, for an angle in degrees, `135@0.5`.
 
-    `intensity` holds where the text names none. Raises `ConditionError` for what is none of these.
+    `intensity` holds where the text names none. Raises `refusal` for what has another form, and `ConditionError` for names
+    and numbers that mean nothing.
     """
     wanted, at, strength = text.partition("@")
     try:
@@ -46,7 +47,7 @@ def parse_wish(text: str, intensity: float) -> Condition:
     except ValueError:
         wanted = ""
     if not wanted.strip():
-        raise ConditionError(f"`{text}` is no `EXPRESSION@INTENSITY`", hint="for example `surprise@0.9`")
+        raise refusal
     try:
         degrees = float(wanted)
     except ValueError:

@@ -41,14 +41,13 @@ class Keyframe:
 
         `intensity` holds where the text names none.
         """
-        time, colon, wish = text.partition(":")
+        time, _, wish = text.partition(":")
+        refusal = ConditionError(f"`{text}` is no `SECONDS:EXPRESSION@INTENSITY`", hint=_EXAMPLE)
         try:
             seconds = float(time)
         except ValueError:
-            colon = ""
-        if not colon:
-            raise ConditionError(f"`{text}` is no `SECONDS:EXPRESSION@INTENSITY`", hint=_EXAMPLE)
-        return Keyframe(seconds, parse_wish(wish, intensity))
+            raise refusal from None
+        return Keyframe(seconds, parse_wish(wish, intensity, refusal))
 
 
 @dataclass(frozen=True)

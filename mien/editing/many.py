@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mien.editing.edits import Start, in_words
 from mien.editing.photo import PROFILE, Editor, Face, choose_wishes
 from mien.errors import ConfigError, FaceError, ImageError, MienError
-from mien.images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES, Photo, read_photo, write_photo
+from mien.images import PHOTO_SUFFIXES, Photo, read_photo, write_photo, written_as
 from mien.spaces import Condition
 
 #: What becomes of faces in profile, where edits smear.
@@ -117,15 +117,15 @@ def list_photos(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
 def plan_outputs(photos: Sequence[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
     """Return each photo with the file that its result goes to, below `folder`.
 
-    Formats that are not written become PNG (`old.tif` becomes `old.tif.png`), and HEIC, as lossy as it, JPEG. Raises
+    Formats that are not written become another (`mien.images.written_as`): `old.tif` becomes `old.tif.png`. Raises
     `ImageError` where two photos would go to one file, or a result would replace any of the photos.
     """
     plan, taken = [], dict[Path, Path]()
     originals = {_file_id(photo): photo for photo, _ in photos if photo.exists()}
     for photo, name in photos:
         out = folder / name
-        if out.suffix.lower() not in WRITABLE_SUFFIXES:
-            out = out.with_name(out.name + (".jpg" if out.suffix.lower() in (".heic", ".heif") else ".png"))
+        if (suffix := written_as(photo)) != out.suffix.lower():
+            out = out.with_name(out.name + suffix)
         if out in taken:
             raise ImageError(f"`{taken[out]}` and `{photo}` would both become `{out}`", hint="edit them apart")
         original = originals.get(_file_id(out)) if out.exists() else None
@@ -158,7 +158,6 @@ def edit_photos(
     Arguments are those of `Editor.edit`; faces in profile are left as they are unless `profiles` is `edit`. `mark` says
     whether the pictures carry the mark of an AI edit.
     """
-    written = editor.mark(in_words(wanted)) if mark else None
 
     def finish(photo: Photo, found: list[Face], out: Path) -> tuple[tuple[EditedFace, ...], MienError | None]:
         try:
@@ -171,8 +170,11 @@ def edit_photos(
                     f"{_ASIDE}: {'the face' if len(chosen) == 1 else 'every face'} of `{photo.path}`",
                     hint="`--profiles edit` edits such faces all the same; they often smear",
                 )
-            renderings = [editor.render(f.face, f.condition, start)[0] for f in chosen if not f.skipped]
+            edited = [face for face in chosen if not face.skipped]
+            renderings = [editor.render(each.face, each.condition, start)[0] for each in edited]
+            asked = {each.number: each.condition for each in edited} if isinstance(wanted, Mapping) else wanted
             out.parent.mkdir(parents=True, exist_ok=True)
+            written = editor.mark(in_words(asked)) if mark else None
             write_photo(out, editor.paste(photo, renderings), like=photo, mark=written)
             return tuple(chosen), None
         except MienError as error:

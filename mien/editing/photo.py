@@ -226,6 +226,12 @@ def choose_wishes(
         return [(face, wanted) for face in choose(faces, which)]
     if not wanted:
         raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
+    for number, condition in wanted.items():
+        if type(number) is not int or not isinstance(condition, Condition):
+            raise ConditionError(
+                f"{number!r}: {condition!r} is no wish of a face",
+                hint='for example `{1: Condition.named("happy", 0.8)}`',
+            )
     return [(choose(faces, number)[0], wanted[number]) for number in sorted(wanted)]
 
 

@@ -105,6 +105,8 @@ def test_each_face_gets_its_own_wish(
     said = mien("edit", pair, "-m", model, "-o", out, "--for", "2:happy", "-i", 0.4, "--json")
     told = json.loads(said.out)
     assert told["condition"] == "face 2: happy @ 0.4" and told["found"] == 2
+    said = mien("edit", pair, photo, "-m", model, "-o", photo.with_name("both"), "--for", "2:happy")
+    assert said.code == 1 and "portrait.png: not edited: there is no face 2" in said.err and "1 of 2 photos" in said.err
     assert [(face["face"], face["condition"]) for face in told["faces"]] == [(2, "happy @ 0.4")]
     listed = mien("read", pair, "-m", model).out.splitlines()  # which is which
     places = [re.match(r"face (\d) \(about x (\d+), y \d+\): ", line) for line in listed]
@@ -269,7 +271,7 @@ def test_a_picture_without_a_face_is_said_with_the_detector_and_its_threshold(
         ("--angle nan", "angle nan", "degrees"),
         ("-e happy:much", "`happy:much` is not `name:share`", "happy:0.6"),
         ("-e happy:0", "weights above zero", "happy:0.6"),
-        ("-e happy:0.3", "one expression", "happy --intensity 0.3"),
+        ("-e happy:0.3", "one expression", "--intensity 0.3"),
         ("-e happy,fear --from keep", "happy and fear lie opposite each other", "--angle"),
         ("-e happy --angle 30", "either --expression or --angle", "--expression happy"),
         ("", "either --expression or --angle", "--expression happy"),

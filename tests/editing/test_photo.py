@@ -170,6 +170,9 @@ def test_two_faces_are_edited_and_one_can_be_chosen(editor, photo):
     assert np.array_equal(each[of_first], both[of_first])
     assert np.array_equal(each[of_second], editor.edit(pair, sad)[of_second])
     assert np.array_equal(editor.edit(pair, {2: sad}), editor.edit(pair, sad, faces=2))
+    for nonsense in ({"all": sad}, {True: sad}, {1: sad, 1.5: sad}, {None: sad}, {1: "sad"}):
+        with pytest.raises(ConditionError, match="is no wish of a face"):
+            editor.edit(pair, nonsense)
     for wrong, kind in (({0: sad}, FaceError), ({1: sad, 3: sad}, FaceError), ({}, ConditionError)):
         with pytest.raises(kind, match="no face"):
             editor.edit(pair, wrong)

@@ -58,7 +58,7 @@ def train(
     from mien.training import train as run_training
 
     origin = starting_point(init) if init is not None else None
-    if not (out / "config.json").exists():
+    if leads(devices) and not (out / "config.json").exists():
         _say_of_start(preset, init, origin, method_config)
     how = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
     if judge:
@@ -79,14 +79,12 @@ def _say_of_start(preset: str, init: str | None, origin: StartingPoint | None, c
     """Say what would surprise of where a new run starts from."""
     if origin is None:
         if config.enhancers:
-            say(
-                f"note: `{preset}` is meant to go on from a model of half its side, `--init MODEL`; it begins at random"
-            )
+            say(f"note: `{preset}` goes on from a model of half its side (`--init MODEL`); this run begins at random")
         return
     if origin.settings.get("both_sides") and not config.both_sides:
         say(f"note: {init} edits both sides of a face alike, this run will not; `--set both_sides=yes` keeps that")
     side = origin.settings.get("image_size", config.image_size)
-    if origin.settings.get("enhancers", 0) == config.enhancers and side != config.image_size:
+    if side * 2 ** (config.enhancers - origin.settings.get("enhancers", 0)) != config.image_size:
         say(f"note: {init} was trained at {side} px, this run is at {config.image_size}; it gets worse first")
 
 

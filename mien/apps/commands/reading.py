@@ -102,8 +102,8 @@ def _read_photo(
             json.dumps([{"face": n, **each.to_json(), **reading.to_json()} for n, each, reading in together], indent=1)
         )
     else:
-        for number, each, reading in together:
-            print(f"face {number}{_place(each) if len(together) > 1 else ''}: {reading.describe()}")
+        for each in together:
+            print(_told(each, len(together)))
     if out is None:
         return
     if out.suffix.lower() in _TABLES:
@@ -115,10 +115,12 @@ def _read_photo(
     say(f"drawn: {out}")
 
 
-def _place(face: Face) -> str:
-    """Say where in the photo a face is, to tell it from others."""
+def _told(read: tuple[int, Face, FaceReading], faces: int) -> str:
+    """Say what a face shows and, where there are several, where in the photo it is."""
+    number, face, reading = read
     x0, y0, x1, y1 = face.detection.box
-    return f" (about x {(x0 + x1) / 2:.0f}, y {(y0 + y1) / 2:.0f})"
+    place = f" (about x {(x0 + x1) / 2:.0f}, y {(y0 + y1) / 2:.0f})" if faces > 1 else ""
+    return f"face {number}{place}: {reading.describe()}"
 
 
 def _read_photos(photos: list[Path], out: Path | None, face: str, as_json: bool, editor: Editor) -> None:
@@ -139,7 +141,7 @@ def _read_photos(photos: list[Path], out: Path | None, face: str, as_json: bool,
             if as_json:
                 print(json.dumps(rows[-1]), flush=True)
             elif out is None:
-                print(f"{photo}: face {each[0]}: {each[2].describe()}", flush=True)
+                print(f"{photo}: {_told(each, len(of_photo))}", flush=True)
     say(f"{len(photos) - unread} of {len(photos)} photos read, {len(rows)} faces")
     if out is not None and rows:
         _write_table(out, rows)
