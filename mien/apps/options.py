@@ -51,8 +51,8 @@ Origin = Annotated[
     typer.Option(
         "--from",
         metavar="START",
-        help="`auto` first takes away what the model sees in the face and is not asked for; `direct` edits the face as it "
-        "is; `keep` moves from where the face stands on the disc, by --intensity as a step.",
+        help="`auto` first takes away half of what the model sees in the face and is not asked for; `direct` edits it as "
+        "it is; `keep` moves from where the face stands on the disc, by --intensity as a step.",
     ),
 ]
 Profiles = Annotated[

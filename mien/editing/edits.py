@@ -1,9 +1,9 @@
 """Where an edit starts from: the face as it is, its neutral self, or its own place in the space.
 
 A generator learned to bring any face to a code, but from a face that already shows something strong it often stops half
-way: a smile stays in the surprise. So an edit may first take away what is there and not asked for, which is an edit to the
-centre of the space, and then give the new one; both are composed to a single edit, so that the photo's pixels are fetched
-once. docs/log.md has the comparison.
+way: a smile stays in the surprise. So an edit may first take away, in part, what is there and not asked for, which is an
+edit to the centre of the space, and then give the new one; both are composed to a single edit, so that the photo's pixels
+are fetched once. docs/log.md has the comparison.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from mien.expressions import NEUTRAL
 from mien.spaces import Condition, DiscSpace, Space, check_condition
 from mien.warping import EditMaps, apply, compose, scale
 
-#: `auto` takes away what the critic sees and is not asked for (`unwanted`), `direct` nothing; `keep` moves from where the
-#: face stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away. Where a model
-#: has no critic, `auto` is `direct`.
+#: `auto` takes away half of what the critic sees and is not asked for (`taken_by_auto`), `direct` nothing; `keep` moves
+#: from where the face stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away.
+#: Where a model has no critic, `auto` is `direct`.
 Start = Literal["auto", "direct", "keep"]
+#: What `auto` takes away of it. All draws creases where a broad smile was; half is closer to photos, and judges see the new
+#: expression as well.
+_TAKEN = 0.5
 STARTS: tuple[str, ...] = get_args(Start)
 
 
@@ -101,8 +104,8 @@ def make_edits(
     return [edit if before is None else compose(before, edit) for before, edit in zip(first, mixed, strict=True)]
 
 
-def unwanted(space: Space, seen: Mapping[str, float], condition: Condition) -> float:
-    """Return how much of what a face expresses is not asked for, 0 to 1: what `auto` takes away before an edit.
+def taken_by_auto(space: Space, seen: Mapping[str, float], condition: Condition) -> float:
+    """Return how much of what a face expresses `auto` takes away before an edit, 0 to 1: half of what is not asked for.
 
     `seen` has probabilities by name. What is asked for stays, as much of it as is asked for: a smile that is to be a smile
     need not be made anew.
@@ -112,7 +115,7 @@ def unwanted(space: Space, seen: Mapping[str, float], condition: Condition) -> f
     else:
         wanted = {name: condition.intensity * share for name, share in condition.shares}
     beside = sum(max(0.0, p - wanted.get(name, 0.0)) for name, p in seen.items() if name != NEUTRAL)
-    return min(1.0, beside)
+    return _TAKEN * min(1.0, beside)
 
 
 def _takes_away(model: ExpressionModel) -> bool:
@@ -132,7 +135,7 @@ def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence
 def _taken_away(space: Space, seen: Mapping[str, float], start: Start | float, condition: Condition) -> float:
     """Return how much of the expression that is there is taken away first, 0 to 1; none by a model without neutral."""
     if isinstance(start, str):
-        return round(unwanted(space, seen, condition), 3)
+        return round(taken_by_auto(space, seen, condition), 3)
     if not 0 <= start <= 1:
         raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
     return float(start) if NEUTRAL in space.expressions else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mien.editing.edits import Start, check_start, unwanted
+from mien.editing.edits import Start, check_start, taken_by_auto
 from mien.editing.film_faces import FilmFace
 from mien.editing.keyframes import Keyframes
 from mien.editing.many import Profiles
@@ -52,7 +52,7 @@ def render_in_frame(
     begin: Start | float = "direct"
     if start == "auto":  # without a critic nothing was seen, and nothing is taken away
         seen = dict(zip(editor.space.expressions, face.expressed[at].tolist(), strict=False))
-        begin = unwanted(editor.space, seen, condition)
+        begin = taken_by_auto(editor.space, seen, condition)
     if start == "keep":
         assert isinstance(editor.space, DiscSpace)
         x, y = face.standing[at] + _step(editor.space, condition)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.editing.edits import Start, check_wish, unwanted
+from mien.editing.edits import Start, check_wish, taken_by_auto
 from mien.editing.photo import PROFILE, Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
@@ -241,6 +241,6 @@ class _Person:
                 for name, now in editor.read(face).expressions.items():
                     self._expressed[name] = (1 - share) * self._expressed.get(name, 0.0) + share * now
             self._frames += 1
-            origin = unwanted(editor.space, self._expressed, wish.condition)
+            origin = taken_by_auto(editor.space, self._expressed, wish.condition)
         (rendering,) = editor.render(face, [wish.condition], origin)
         return replace(rendering, edit=scale(rendering.edit, weight))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from mien.editing.edits import make_edits, unwanted
+from mien.editing.edits import make_edits, taken_by_auto
 from mien.editing.reading import read_images
 from mien.errors import ConditionError
 from mien.spaces import Condition, DiscSpace, LabelSpace, Space
@@ -66,13 +66,15 @@ def test_what_was_there_is_taken_away_first():
 
 
 def test_auto_takes_away_what_the_critic_sees_and_is_not_asked_for():
-    """The critic sees happy by 0.6: of that, 0.6 of the way from 200 to 105 is 143, half way on to 10 is 76.5."""
+    """The critic sees happy by 0.6, and half goes: 0.3 of the way from 200 to 105 is 171.5, half way to 10 is 90.75."""
     sad = Condition.named("sad", 1.0)
-    assert brightness_after(Painter(reach=0.5), 200, sad, "auto") == pytest.approx(76.5, abs=0.01)
+    assert brightness_after(Painter(reach=0.5), 200, sad, "auto") == pytest.approx(90.75, abs=0.01)
     happy = Condition.named("happy", 1.0)  # all that is there is asked for: as `direct`
     assert brightness_after(Painter(reach=0.5), 200, happy, "auto") == pytest.approx(155, abs=0.01)
-    weaker = Condition.named("happy", 0.2)  # 0.4 more is there: 0.4 of the way to 105 is 162, half way on to 30 is 96
-    assert brightness_after(Painter(reach=0.5), 200, weaker, "auto") == pytest.approx(96, abs=0.01)
+    weaker = Condition.named(
+        "happy", 0.2
+    )  # 0.4 more is there: 0.2 of the way to 105 is 181, half way on to 30 is 105.5
+    assert brightness_after(Painter(reach=0.5), 200, weaker, "auto") == pytest.approx(105.5, abs=0.01)
     neutral_face = Painter(probabilities=(1.0, 0.0, 0.0), reach=0.5)
     assert brightness_after(neutral_face, 200, sad, "auto") == pytest.approx(105, abs=0.01)  # as `direct`
 
@@ -95,7 +97,7 @@ def test_what_is_not_asked_for_by_hand():
         (Condition.parse("happy,sad", 0.8), 0.2),
         (Condition.polar(math.pi / 4, 0.8), 0.2),  # half way between happy and sad: 0.4 of each
     ):
-        assert unwanted(DISC, seen, condition) == pytest.approx(left), str(condition)
+        assert taken_by_auto(DISC, seen, condition) == pytest.approx(left / 2), str(condition)
 
 
 def test_keep_moves_from_where_the_face_stands():
@@ -140,8 +142,8 @@ def test_a_space_of_names_has_no_place_to_move_from_but_a_neutral_to_start_from(
             return super().render(images, codes @ np.array([[0.0, 0], [1, 0], [0, 0]], np.float32))
 
     model = Names(space=LabelSpace(("neutral", "happy", "sad")), reach=0.5)
-    # Brightness is that of the share of happy: 0.6 of the way to 105 is 143, half way on to 10 is 76.5.
-    assert brightness_after(model, 200, Condition.named("sad", 1.0), "auto") == pytest.approx(76.5, abs=0.01)
+    # Brightness is that of the share of happy: 0.3 of the way to 105 is 171.5, half way on to 10 is 90.75.
+    assert brightness_after(model, 200, Condition.named("sad", 1.0), "auto") == pytest.approx(90.75, abs=0.01)
     with pytest.raises(ConditionError, match="no place to move from"):
         make_edits(model, grey(200), [Condition.named("happy")], "keep")
     no_neutral = Names(space=LabelSpace(("anger", "happy", "sad")), reach=0.5)
