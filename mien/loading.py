@@ -1,6 +1,6 @@
 """Open any model, wherever it lies and whatever runs it: torch or, for ONNX files, onnxruntime.
 
-    None, "ganmut-fer2013"      a model that ships with the package
+    None, "ganmut-mixed-128"    a model that ships with the package
     "runs/mine"                 a run folder of `mien train`
     "mine.safetensors"          what `mien export` wrote, with its JSON beside it
     "mine.onnx"                 what `mien export --to onnx` wrote: runs without torch

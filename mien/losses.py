@@ -182,15 +182,3 @@ def light_energy(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
 def light_asymmetry(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
     """Return how much light is added to one half of an upright face only: E|delta - its mirror image| / 2."""
     return (delta.float() - delta.float().flip(-1)).abs().mean() / 2
-
-
-def mouth_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
-    """Return nearly 1 where an aligned face (`mien.faces.align`) has its mouth, 0 far from it, smooth between.
-
-    What is behind lips and teeth cannot be had by moving what is seen: there light has to be added. The window does not
-    follow a mouth that augmentation has moved, by up to 6 % of the side, or enlarged.
-    """
-    centre_x, centre_y, half_width, half_height = 0.5, 0.765, 0.19, 0.1
-    x = ((torch.arange(width, device=device) + 0.5) / width - centre_x) / half_width
-    y = ((torch.arange(height, device=device) + 0.5) / height - centre_y) / half_height
-    return torch.exp(-(x**4)[None, :] - (y**4)[:, None])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 WEIGHTS = Path(__file__).parent / "weights"
 #: What `mien.load()` gives.
-DEFAULT = "ganmut-fer2013"
+DEFAULT = "ganmut-mixed-128"
 
 #: A model as a folder, laid out and named as huggingface_hub's mixin has it.
 FOLDER_WEIGHTS, FOLDER_CONFIG, FOLDER_CARD = "model.safetensors", "config.json", "README.md"

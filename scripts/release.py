@@ -33,6 +33,12 @@ from mien.training import trained_method
 
 #: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
 LIMITS = {
+    "ganmut-mixed-128": [
+        "Surprise on a broad smile: a dark mouth with the smile's teeth in it.",
+        "Fear and anger darken the corners of some mouths; fear greys the mouth under some beards.",
+        "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
+        "A broad smile that is taken away leaves teeth and creases beside the mouth.",
+    ],
     "ganmut-fer2013": [
         "Surprise on a broad smile: a small dark mouth with the smile's teeth below it.",
         "Fear and disgust leave a light spot between or above some brows; fear greys the mouth under some beards.",

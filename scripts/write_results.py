@@ -14,7 +14,9 @@ from typing import Any
 from mien.benchmark.results import Result, read_results
 
 ROOT = Path(__file__).parent.parent
-NAME = "ganmut-fer2013"
+NAME = "ganmut-mixed-128"
+#: What ships besides: the model that it went on from.
+BEFORE = "ganmut-fer2013"
 #: The other model that ships, and the Zagreb students' expressions: it knows neutral beside them.
 STARGAN, FOUR = "stargan-fer2013", ("happy", "sad", "surprise", "anger")
 START, END = "<!-- results -->", "<!-- /results -->"
@@ -153,6 +155,7 @@ def results() -> str:
             f"intensity follows their share of votes for anything but neutral (rank correlation "
             f"{reading['intensity-rank-correlation']['value']:.2f}).",
             speed(lines, digest),
+            before(),
             stargan(),
             "Intervals, all tables and circumstances: [docs/reports](docs/reports/README.md).",
         ]
@@ -165,6 +168,18 @@ def require_same_weights(contestant: str, reports: Iterable[str], digest: str) -
         found = {r.circumstances["model_sha256"] for r in report(name) if r.line.contestant == contestant}
         if found != {digest}:
             raise SystemExit(f"{REPORTS / name} was made with other weights: run `mien bench` again")
+
+
+def before() -> str:
+    """Return what the model that the weights went on from is worth, in a sentence."""
+    model = json.loads((ROOT / "mien" / "weights" / f"{BEFORE}.json").read_text(encoding="utf-8"))
+    require_same_weights(BEFORE, [BEFORE], model["sha256"])
+    found = report(BEFORE)
+    scores = " and ".join(value(found, BEFORE, judge, "expression-f1") for judge in judges_of(found))
+    return (
+        f"\n`{BEFORE}`, from which they went on, still ships: {model['method_config']['image_size']} px, F1 of neutral "
+        f"faces {scores}, with spots of light\nat full intensity that the others do not have.\n"
+    )
 
 
 def stargan() -> str:

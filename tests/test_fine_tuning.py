@@ -256,6 +256,7 @@ def test_a_run_of_an_older_version_that_noted_less_of_its_origin_starts_again(
         ("both_sides=no", "`--set both_sides=yes` keeps that", True),
         ("image_size=24", "was trained at 32 px, this run is at 24;", True),
         ("image_size=32", "was trained at", False),
+        ("soft_light=0.0", "was trained with soft_light=0.05, this run has 0.0", True),
         ("image_size=64 enhancers=1", "was trained at", False),
         ("image_size=48 enhancers=1", "was trained at 32 px, this run is at 48;", True),
     ],

@@ -25,10 +25,10 @@ from mien.losses import (
     light_asymmetry,
     light_edges,
     light_energy,
-    mouth_window,
     r1_penalty,
     stretching,
 )
+from mien.networks import mouth_window
 
 LN3 = math.log(3.0)  # sigmoid(ln 3) = 3/4, sigmoid(-ln 3) = 1/4
 

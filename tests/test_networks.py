@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
-from mien.losses import input_gradient
+from mien.losses import input_gradient, light_edges
 from mien.methods.ganmut import GANmut, GANmutConfig
 from mien.methods.stargan import StarGAN, StarGANConfig
 from mien.networks import (
@@ -22,6 +22,7 @@ from mien.networks import (
     ResidualGenerator,
     WarpGenerator,
     apply_edit,
+    blurred,
     count_parameters,
     edge_window,
     mirrored,
@@ -232,6 +233,35 @@ def test_with_both_sides_a_mirrored_photo_gets_the_mirrored_edit() -> None:
     assert torch.allclose(edit.delta, (one_side.delta + mirrored(of_mirror).delta) / 2, atol=1e-6)
     mean = (one_side.displacement + mirrored(of_mirror).displacement) / 2
     assert torch.allclose(edit.displacement, mean, atol=1e-6)
+
+
+def test_a_blurred_point_is_a_tent_of_the_same_sum() -> None:
+    point = torch.zeros(1, 1, 20, 20)
+    point[0, 0, 10, 8] = 9.0
+    tent = blurred(point, 0.1)  # two averages over 3 x 3 pixels
+    assert torch.allclose(tent[0, 0, 10, 5:12], torch.tensor([0.0, 1, 2, 3, 2, 1, 0]) / 3)
+    assert torch.allclose(tent[0, 0, 7:14, 8], torch.tensor([0.0, 1, 2, 3, 2, 1, 0]) / 3)
+    assert tent.sum().item() == pytest.approx(9)
+    assert torch.allclose(blurred(torch.ones(1, 1, 20, 20), 0.1)[..., 2:-2, 2:-2], torch.ones(16, 16))
+
+
+def test_soft_light_is_the_same_light_at_the_mouth_and_blurred_elsewhere() -> None:
+    torch.manual_seed(0)
+    generator = WarpGenerator(1, 2, 8, 1, both_sides=True)
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    soft = WarpGenerator(1, 2, 8, 1, both_sides=True, soft_light=0.1)
+    soft.load_state_dict(generator.state_dict())
+    images, codes = torch.rand(2, 1, 80, 80) * 2 - 1, torch.randn(2, 2)
+    hard, edit = generator(images, codes), soft(images, codes)
+    assert torch.equal(edit.displacement, hard.displacement)
+    mouth, forehead = (..., slice(58, 64), slice(37, 43)), (..., slice(12, 30), slice(12, 68))
+    assert torch.allclose(edit.delta[mouth], hard.delta[mouth], atol=2e-2) and hard.delta[mouth].abs().max() > 0.1
+    assert torch.allclose(edit.delta[forehead], blurred(hard.delta, 0.1)[forehead], atol=1e-5)
+    assert light_edges(edit.delta[forehead]) < 0.3 * light_edges(hard.delta[forehead])
+    assert (
+        edit.delta[..., 0, :].abs().max() < 1e-3 and edit.delta[..., :, 0].abs().max() < 1e-3
+    )  # nothing at the border
 
 
 def test_the_mirrored_edit_does_to_the_mirror_image_what_the_edit_does() -> None:

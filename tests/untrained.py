@@ -16,7 +16,7 @@ def write_run(folder: Path) -> Run:
     """Write the run of a small grey model whose edits are visible: its weights are larger than training starts with."""
     config = GANmutConfig(
         image_size=32, image_channels=1, generator="warp", generator_channels=8, generator_blocks=1,
-        critic_channels=8, critic_layers=3, axes="spread", both_sides=True,
+        critic_channels=8, critic_layers=3, axes="spread", both_sides=True, soft_light=0.05,
     )  # fmt: skip
     torch.manual_seed(0)
     method = GANmut(config)

@@ -27,11 +27,10 @@ from mien.losses import (
     light_asymmetry,
     light_edges,
     light_energy,
-    mouth_window,
     r1_penalty,
     stretching,
 )
-from mien.networks import Edit, PatchCritic, ResidualGenerator, WarpGenerator
+from mien.networks import Edit, PatchCritic, ResidualGenerator, WarpGenerator, mouth_window
 from mien.spaces import Space
 
 
@@ -105,6 +104,8 @@ class GeneratorSettings:
     """Residual blocks of the generator."""
     both_sides: bool = False
     """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
+    soft_light: float = 0.0
+    """Added light is blurred over this share of the side, except at the mouth (warp generator): shading, and no spots."""
     enhancers: int = 0
     """How many times the side was doubled since networks of this size (warp generator): each adds layers round them, which
     `--init` of the smaller ones fills so that nothing changes at first."""
@@ -140,7 +141,7 @@ class GeneratorSettings:
         sizes = (image_channels, code_size, self.generator_channels, self.generator_blocks)
         if self.generator == "residual":
             return ResidualGenerator(*sizes)
-        return WarpGenerator(*sizes, both_sides=self.both_sides, enhancers=self.enhancers)
+        return WarpGenerator(*sizes, both_sides=self.both_sides, soft_light=self.soft_light, enhancers=self.enhancers)
 
 
 def build_critic(config: Any, *heads: int) -> PatchCritic:
@@ -322,6 +323,8 @@ def check_settings(config: Any) -> None:
     warps = config.generator == "warp"
     require(warps or not config.enhancers, "enhancers", config.enhancers, "0, unless the generator is `warp`")
     require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
+    require(0 <= config.soft_light <= 0.25, "soft_light", config.soft_light, "from 0 to 0.25")
+    require(warps or not config.soft_light, "soft_light", config.soft_light, "0, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")

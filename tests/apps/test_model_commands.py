@@ -137,9 +137,9 @@ def test_a_model_says_what_it_is(
     mien: Callable[..., Any], model: Path, refused: Callable[..., None], tmp_path: Path
 ) -> None:
     said = mien("info")
-    assert said.code == 0 and said.out.startswith("name:           ganmut-fer2013\n")
+    assert said.code == 0 and said.out.startswith(f"name:           {DEFAULT}\n")
     happy = json.loads((WEIGHTS / f"{DEFAULT}.json").read_text("utf-8"))["space"]["angles_radians"][0]
-    assert f"angles_degrees: happy {math.degrees(happy):.0f}, " in said.out and "image_size:     104\n" in said.out
+    assert f"angles_degrees: happy {math.degrees(happy):.0f}, " in said.out and "image_size:     128\n" in said.out
     facts = json.loads(mien("info", model, "--json").out)
     stored = json.loads(model.with_suffix(".json").read_text("utf-8"))
     assert facts["sha256"] == stored["sha256"] and facts["expressions"] == stored["space"]["expressions"]

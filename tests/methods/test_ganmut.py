@@ -20,13 +20,12 @@ from mien.losses import (
     light_asymmetry,
     light_edges,
     light_energy,
-    mouth_window,
     r1_penalty,
     stretching,
 )
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
-from mien.networks import CriticOutput, Edit
+from mien.networks import CriticOutput, Edit, mouth_window
 
 
 @pytest.fixture
@@ -314,6 +313,8 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"rec_share": 0.0}, "above 0 and at most 1"),
         ({"mouth_light": 1.5}, "from 0 to 1"),
         ({"both_sides": True}, "no, unless the generator is `warp`"),
+        ({"soft_light": 0.1}, "0, unless the generator is `warp`"),
+        ({"soft_light": 0.3, "generator": "warp"}, "from 0 to 0.25"),
         ({"cutout": 1.0}, "at least 0 and below 1"),
         ({"cutout": -0.1}, "at least 0 and below 1"),
         ({"cutout": math.nan}, "at least 0 and below 1"),

@@ -32,7 +32,7 @@ def bench(
     --model` takes, or `identity`, `oracle`, `untrained:MODEL`, and `folder:DIR` for pictures of another program, which
     finds with --write-requests what it shall make. `TITLE=MODEL` says how tables call it.
 
-    Example: mien bench ganmut-fer2013 runs/mine --data data/fer2013 --baselines --out reports/mine
+    Example: mien bench ganmut-mixed-128 runs/mine --data data/fer2013 --baselines --out reports/mine
 
     Example: mien bench --checkpoint official-ganmut:1800000-G.ckpt --data data/affectnet --out reports/official
     """

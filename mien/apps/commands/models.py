@@ -41,7 +41,7 @@ def train(
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
 
-    Example: mien train ganmut-mixed-cpu --data data/mine --init ganmut-fer2013 --out runs/mine
+    Example: mien train ganmut-mixed-128-cpu --data data/mine --init ganmut-mixed-128 --out runs/mine
     """
     import dataclasses
 
@@ -83,6 +83,8 @@ def _say_of_start(preset: str, init: str | None, origin: StartingPoint | None, c
         return
     if origin.settings.get("both_sides") and not config.both_sides:
         say(f"note: {init} edits both sides of a face alike, this run will not; `--set both_sides=yes` keeps that")
+    if (soft := origin.settings.get("soft_light", 0.0)) != config.soft_light:
+        say(f"note: {init} was trained with soft_light={soft}, this run has {config.soft_light}")
     side = origin.settings.get("image_size", config.image_size)
     if side * 2 ** (config.enhancers - origin.settings.get("enhancers", 0)) != config.image_size:
         say(f"note: {init} was trained at {side} px, this run is at {config.image_size}; it gets worse first")
