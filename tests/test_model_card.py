@@ -84,13 +84,14 @@ def test_every_number_of_the_description_is_there_with_its_circumstances(shipped
 def test_the_training_is_told_as_it_was(shipped: dict[str, Any]) -> None:
     text = model_card(shipped, "ada/tiny")
     parts = shipped["parts"]
-    assert len(parts) == 14
+    assert len(parts) > 1  # of a chain
     steps, images, seconds = (sum(part[name] for part in parts) for name in ("steps", "images", "seconds"))
     assert f"{steps:,} steps, {images:,} images, {round(seconds / 60)} minutes" in text
     assert "FER2013 and faces in the wild" in text
     assert f"disgust {shipped['data']['counts']['disgust']}" in text and "contempt" not in text
     assert all(command in text for command in shipped["commands"])
-    assert "generator 453,534, critic 1,130,880" in text
+    parameters = shipped["parameters"]
+    assert f"generator {parameters['generator']:,}, critic {parameters['critic']:,}" in text
 
 
 def test_a_fine_tuned_models_card_says_what_came_before(tmp_path: Path) -> None:

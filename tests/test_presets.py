@@ -43,7 +43,7 @@ def test_no_step_reads_a_value_of_its_device_or_mixes_it_with_the_processor(
     It does not notice what is copied there in a step, which a GPU may wait for, too.
     """
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # unknown to that device
-    small = {"generator_channels": 8, "critic_channels": 8, "generator_blocks": 1, "batch_size": 16}
+    small = {"generator_channels": 8, "critic_channels": 8, "generator_blocks": 1, "batch_size": 24}
     preset = find_preset(name)
     config, loop = configure(preset, small)
     with torch.device("meta"):
