@@ -353,9 +353,10 @@ class WarpGenerator(nn.Module):
         moved = warp(images, displacement)
         light = mask * ((moved + residual).clamp(-1, 1) - moved)
         if self.soft_light:
-            mouth = mouth_window(*light.shape[-2:], light.device)
+            height, width = light.shape[-2:]
+            mouth = mouth_window(height, width, light.device)
             light = mouth * light + (1 - mouth) * blurred(light, self.soft_light)
-            light = light * edge_window(*light.shape[-2:], self.margin / 2, light.device)  # the blur reaches the border
+            light = light * edge_window(height, width, self.margin / 2, light.device)  # the blur reaches the border
         return Edit(displacement, light)
 
 
