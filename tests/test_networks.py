@@ -256,7 +256,8 @@ def test_soft_light_is_the_same_light_at_the_mouth_and_blurred_elsewhere() -> No
     hard, edit = generator(images, codes), soft(images, codes)
     assert torch.equal(edit.displacement, hard.displacement)
     mouth, forehead = (..., slice(58, 64), slice(37, 43)), (..., slice(12, 30), slice(12, 68))
-    assert torch.allclose(edit.delta[mouth], hard.delta[mouth], atol=2e-2) and hard.delta[mouth].abs().max() > 0.1
+    brightest = hard.delta[mouth].abs().max()
+    assert (edit.delta[mouth] - hard.delta[mouth]).abs().max() < 0.03 * brightest and brightest > 0.03
     assert torch.allclose(edit.delta[forehead], blurred(hard.delta, 0.1)[forehead], atol=1e-5)
     assert light_edges(edit.delta[forehead]) < 0.3 * light_edges(hard.delta[forehead])
     assert (
