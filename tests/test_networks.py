@@ -260,9 +260,8 @@ def test_soft_light_is_the_same_light_at_the_mouth_and_blurred_elsewhere() -> No
     assert (edit.delta[mouth] - hard.delta[mouth]).abs().max() < 0.03 * brightest and brightest > 0.03
     assert torch.allclose(edit.delta[forehead], blurred(hard.delta, 0.1)[forehead], atol=1e-5)
     assert light_edges(edit.delta[forehead]) < 0.3 * light_edges(hard.delta[forehead])
-    assert (
-        edit.delta[..., 0, :].abs().max() < 1e-3 and edit.delta[..., :, 0].abs().max() < 1e-3
-    )  # nothing at the border
+    border = torch.cat([edit.delta[..., 0, :], edit.delta[..., :, 0], edit.delta[..., -1, :], edit.delta[..., :, -1]])
+    assert border.abs().max() < 0.01 * edit.delta.abs().max()  # as good as nothing
 
 
 def test_the_mirrored_edit_does_to_the_mirror_image_what_the_edit_does() -> None:
