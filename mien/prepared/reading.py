@@ -136,10 +136,8 @@ class PreparedSet:
         place = (np.arange(_POINTS) + 0.5) / _POINTS
         x, y = (axis.ravel() for axis in np.meshgrid(place, place))
         points = np.stack([x, y, np.ones_like(x)]).astype(np.float32)
-        shares = []
-        for part in np.array_split(
-            self.frames[np.asarray(indices, np.int64).reshape(-1)], max(1, len(indices) // 4096)
-        ):
+        frames, shares = self.frames[np.asarray(indices, np.int64).reshape(-1)], []
+        for part in np.array_split(frames, max(1, len(frames) // 4096)):
             of_picture = part @ points
             outside = ((of_picture < 0) | (of_picture > 1)).any(axis=1).mean(axis=1)
             shares.append(np.where(np.isnan(part).any(axis=(1, 2)), np.nan, outside))
