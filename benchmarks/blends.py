@@ -33,7 +33,7 @@ from mien.spaces import Condition, DiscSpace
 
 WAYS = ("disc", "mean", "mixed")
 _INTENSITY = 0.9
-Maps = tuple[np.ndarray, np.ndarray]
+Maps = tuple[np.ndarray, ...]
 
 
 def seen(images: np.ndarray, maps: Maps, judge: Classifier, pair: tuple[str, str]) -> tuple[float, float, float]:

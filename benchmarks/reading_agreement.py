@@ -43,7 +43,7 @@ def by_inversion(model: Model, images: np.ndarray) -> np.ndarray:
     codes = [(0.0, 0.0), *((r * math.cos(a), r * math.sin(a)) for r in _RADII for a in angles)]
     sizes = []
     for code in codes:
-        displacement, delta = model.render(images, np.tile(np.array(code, np.float32), (len(images), 1)))
+        displacement, delta, *_ = model.render(images, np.tile(np.array(code, np.float32), (len(images), 1)))
         sizes.append(np.hypot(displacement[:, 0], displacement[:, 1]).mean((1, 2)) + np.abs(delta).mean((1, 2, 3)))
     return np.array(codes)[np.argmin(sizes, axis=0)]
 

@@ -51,10 +51,10 @@ class _Both(nn.Module):
         super().__init__()
         self.method = model.method
 
-    def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
         edit = self.method.render(images, codes)
         reading = self.method.read(images)
-        return edit.displacement.float(), edit.delta.float(), reading.probabilities, reading.codes
+        return *(maps.float() for maps in edit if maps is not None), reading.probabilities, reading.codes
 
 
 def export_onnx(source: str | Path | None, out: str | Path, opset: int = OPSET) -> Path:
@@ -103,7 +103,7 @@ def _trace(model: Model, opset: int) -> onnx.ModelProto:
                 verbose=False,
                 opset_version=opset,
                 input_names=list(INPUTS),
-                output_names=[*RENDERED, *READ],
+                output_names=[*_rendered(model), *READ],
                 dynamic_shapes=(batch, batch),
             )
         except torch.onnx.OnnxExporterError as error:  # its message is a page
@@ -112,6 +112,11 @@ def _trace(model: Model, opset: int) -> onnx.ModelProto:
             ) from error
     assert program is not None
     return program.model_proto
+
+
+def _rendered(model: Model) -> tuple[str, ...]:
+    """Return the names of the maps that a model's edits have."""
+    return RENDERED[: len(model.render(_noise(model), _codes(model, 3)[0]))]
 
 
 @contextlib.contextmanager
@@ -167,7 +172,7 @@ def _describe(model: Model, graph_of: onnx.ModelProto) -> onnx.ModelProto:
 
     graph_of.producer_name, graph_of.producer_version = "mien", VERSION
     graph_of.graph.name = model.name
-    helper.set_model_props(graph_of, metadata(model))
+    helper.set_model_props(graph_of, metadata(model, wipes=len(_rendered(model)) == len(RENDERED)))
     return graph_of
 
 
@@ -184,7 +189,7 @@ def check(model: Model, portable: PortableModel) -> None:
         for batch, codes in ((images, _codes(model, 3)), (images[:1], _codes(model, 1)[::3])):
             compare(READ, model.read(batch), portable.read(batch))
             for code in codes:
-                compare(RENDERED, model.render(batch, code), portable.render(batch, code))
+                compare(_rendered(model), model.render(batch, code), portable.render(batch, code))
     name, difference = max(largest.items(), key=lambda item: item[1])
     if difference > TOLERANCE:
         raise WeightsError(

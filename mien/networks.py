@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mien.errors import ConfigError
+from mien.warping import WIPED_SHARE
 
 
 class Edit(NamedTuple):
-    """What an expression changes in a face: first every pixel is fetched from elsewhere, then light is added."""
+    """What an expression changes in a face: every pixel is fetched from elsewhere, detail wiped away, light added."""
 
     displacement: Float[Tensor, "n 2 h w"]
     """Where each pixel is fetched from, relative to itself: (x, y) in units of half the image."""
     delta: Float[Tensor, "n c h w"]
-    """What is added after that, in the units of the image ([-1, 1] wide 2)."""
+    """What is added at last, in the units of the image ([-1, 1] wide 2)."""
+    wipe: Float[Tensor, "n 1 h w"] | None = None
+    """Share of the fetched detail that is wiped away before that, 0 to 1: what light is to cover. None wipes nothing."""
 
 
 def sampling_grid(displacement: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n h w 2"]:
@@ -55,12 +58,24 @@ def warp(images: Float[Tensor, "n c h w"], displacement: Float[Tensor, "n 2 h w"
 def apply_edit(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n c h w"]:
     """Apply an edit to images of any size; its maps are sampled up to theirs. The result stays in [-1, 1]."""
     size = images.shape[-2:]
-    displacement, delta = edit.displacement.float(), edit.delta.float()
-    if displacement.shape[-2:] != size:
-        displacement = F.interpolate(displacement, size=size, mode="bicubic", align_corners=False)
-    if delta.shape[-2:] != size:
-        delta = F.interpolate(delta, size=size, mode="bicubic", align_corners=False)
-    return (warp(images, displacement) + delta).clamp(-1, 1)
+    displacement, delta, wipe = (None if maps is None else _fitted(maps.float(), size) for maps in edit)
+    assert displacement is not None and delta is not None
+    moved = warp(images, displacement)
+    if wipe is not None:
+        moved = wiped(moved, wipe)
+    return (moved + delta).clamp(-1, 1)
+
+
+def _fitted(maps: Float[Tensor, "n c h w"], size: torch.Size) -> Tensor:
+    """Return maps at another size."""
+    if maps.shape[-2:] == size:
+        return maps
+    return F.interpolate(maps, size=size, mode="bicubic", align_corners=False)
+
+
+def wiped(images: Float[Tensor, "n c h w"], wipe: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c h w"]:
+    """Take away so much of the images' detail: 0 leaves them, 1 leaves only their average round each place."""
+    return images + wipe * (blurred(images, WIPED_SHARE) - images)
 
 
 def edge_window(height: int, width: int, margin: float, device: torch.device) -> Float[Tensor, "h w"]:
@@ -179,34 +194,38 @@ class _ModulatedConv(nn.Module):
 def mirrored(edit: Edit) -> Edit:
     """Return the edit that does to an image's mirror image what `edit` does to the image."""
     x, y = edit.displacement.flip(-1).split(1, dim=1)
-    return Edit(torch.cat([-x, y], dim=1), edit.delta.flip(-1))
+    return Edit(torch.cat([-x, y], dim=1), edit.delta.flip(-1), None if edit.wipe is None else edit.wipe.flip(-1))
 
 
 class _Enhancer(nn.Module):
     """Layers round a generator of half the side: they add finer movement and light to what it has drawn, at first none."""
 
-    def __init__(self, image_channels: int, channels_in: int, channels: int, embedding: int) -> None:
+    def __init__(self, image_channels: int, channels_in: int, channels: int, embedding: int, maps: int) -> None:
         super().__init__()
         self.entry = _ModulatedConv(image_channels + 2, channels, embedding, kernel=4, stride=2)
         self.lift = nn.Conv2d(channels_in, channels, 3, 1, 1)
         self.fine = _ModulatedConv(2 * channels, channels, embedding)
-        self.to_coarse = nn.Conv2d(channels, 3, 3, 1, 1)
+        self.to_coarse = nn.Conv2d(channels, maps, 3, 1, 1)
         self.detail = nn.Conv2d(channels, channels, 3, 1, 1)
         self.to_residual = nn.Conv2d(channels, 4 * image_channels, 3, 1, 1)
-        for layer in (self.to_coarse, self.to_residual):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        _nothing_at_first(self.to_coarse, self.to_residual)
 
     def forward(
         self, images: Tensor, features: Tensor, coarse: Tensor, residual: Tensor, embedding: Tensor, bound: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return features, movement with mask (at half the images' side) and residual, each twice as large as given."""
+        """Return features, movement with mask and wipe (half the images' side), and residual, each twice as large."""
         x = torch.cat([self.entry(_with_places(images), embedding), _doubled(self.lift(features), "nearest")], dim=1)
         x = self.fine(x, embedding)
         added, before = self.to_coarse(x).float(), _doubled(coarse.float())
         movement = (before[:, :2] + bound * torch.tanh(added[:, :2])).clamp(-bound, bound)
         coarse = torch.cat([movement, before[:, 2:] + added[:, 2:]], dim=1)
         return x, coarse, _doubled(residual) + _shuffled(self.to_residual, self.detail, x)
+
+
+def _nothing_at_first(*layers: nn.Conv2d) -> None:
+    for layer in layers:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def _doubled(maps: Tensor, mode: Literal["nearest", "bilinear"] = "bilinear") -> Tensor:
@@ -233,6 +252,10 @@ def _shuffled(to_residual: nn.Module, detail: nn.Module, features: Tensor) -> Te
     return smooth(F.pixel_shuffle(to_residual(F.relu(detail(features))).float(), 2))
 
 
+#: Of the wipe's layer at first: sigmoid(-3) is 0.05.
+WIPE_BIAS = -3.0
+
+
 class WarpGenerator(nn.Module):
     """Predict a smooth displacement, a soft mask and a bounded residual: y = (1-m) warp(x) + m clamp(warp(x) + r).
 
@@ -247,6 +270,10 @@ class WarpGenerator(nn.Module):
 
     With `soft_light` light is added softly away from the mouth, blurred over so much of the side: a brow can be moved and
     shaded, and no spot be painted above it, which is what critics ask for when they can have it.
+
+    With `wipes` a third map says how much of the detail that was fetched is wiped away at the mouth; above, warp(x) is then
+    what is left. Teeth that are to become a shut mouth can be moved and darkened, but the lines between them stay to be
+    seen, the more so the larger the photo is.
 
     With `enhancers` the network is one for images of half the side, or of a quarter and so on, with layers round it that
     add what is finer (local enhancers: Wang et al., pix2pixHD, CVPR 2018). A new enhancer adds nothing: a network that was
@@ -267,6 +294,7 @@ class WarpGenerator(nn.Module):
         embedding: int = 64,
         both_sides: bool = False,
         soft_light: float = 0.0,
+        wipes: bool = False,
         enhancers: int = 0,
     ) -> None:
         super().__init__()
@@ -302,16 +330,20 @@ class WarpGenerator(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.constant_(self.to_mask.bias, -1.5)  # type: ignore[arg-type]
+        self.to_wipe = nn.Conv2d(width, 1, 3, 1, 1) if wipes else None
+        if self.to_wipe is not None:
+            _nothing_at_first(self.to_wipe)
+            nn.init.constant_(self.to_wipe.bias, WIPE_BIAS)  # type: ignore[arg-type]
         self.enhancers = nn.ModuleList()
         for _ in range(enhancers):
             finer = max(width // 2, 8)  # half as many channels at twice the side
-            self.enhancers.append(_Enhancer(image_channels, width, finer, embedding))
+            self.enhancers.append(_Enhancer(image_channels, width, finer, embedding, 3 + wipes))
             width = finer
 
     def maps(
         self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]
-    ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 1 h w"], Float[Tensor, "n c h w"]]:
-        """Return displacement (units of half the image), mask in [0, 1] and residual, all at the images' size."""
+    ) -> tuple[Float[Tensor, "n 2 h w"], Float[Tensor, "n 1 h w"], Float[Tensor, "n c h w"], Tensor | None]:
+        """Return displacement (units of half the image), mask in [0, 1], residual and wipe, all at the images' size."""
         height, width = images.shape[-2:]
         least = 4 * 2 ** len(self.enhancers)
         if height % least or width % least:
@@ -329,42 +361,51 @@ class WarpGenerator(nn.Module):
             x = x + second(first(x, embedding))
         x = self.up(_doubled(x, "nearest"), embedding)
         x = self.fine(torch.cat([x, half], dim=1), embedding)
-        coarse = torch.cat([self.max_displacement * torch.tanh(self.to_displacement(x)), self.to_mask(x)], dim=1)
+        drawn = [self.max_displacement * torch.tanh(self.to_displacement(x)), self.to_mask(x)]
+        coarse = torch.cat([*drawn, self.to_wipe(x)] if self.to_wipe is not None else drawn, dim=1)
         residual = _shuffled(self.to_residual, self.detail, x)
         for enhancer in self.enhancers:
             x, coarse, residual = enhancer(sizes.pop(), x, coarse, residual, embedding, self.max_displacement)
         window = edge_window(height, width, self.margin, images.device)
         coarse = _doubled(coarse.float())
         residual = self.max_residual * torch.tanh(residual)
-        return coarse[:, :2] * window, torch.sigmoid(coarse[:, 2:]) * window, residual
+        wipe = None
+        if self.to_wipe is not None:
+            wipe = torch.sigmoid(coarse[:, 3:]) * mouth_window(height, width, images.device) * window
+        return coarse[:, :2] * window, torch.sigmoid(coarse[:, 2:3]) * window, residual, wipe
 
     def forward(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
         """Return the edit of each image, with `both_sides` the mean of it and its mirror image's, mirrored."""
         if not self.both_sides:
             return self.one_side(images, codes)
         both = self.one_side(torch.cat([images, images.flip(-1)]), codes.repeat(2, 1))
-        edit, other = (Edit(*(maps.unflatten(0, (2, images.shape[0]))[half] for maps in both)) for half in (0, 1))
-        other = mirrored(other)
-        return Edit((edit.displacement + other.displacement) / 2, (edit.delta + other.delta) / 2)
+        halves = [None if maps is None else maps.unflatten(0, (2, images.shape[0])) for maps in both]
+        edit, other = (Edit(*(None if maps is None else maps[half] for maps in halves)) for half in (0, 1))  # type: ignore[arg-type]
+        pairs = zip(edit, mirrored(other), strict=True)
+        return Edit(*(None if one is None or two is None else (one + two) / 2 for one, two in pairs))  # type: ignore[arg-type]
 
     def one_side(self, images: Float[Tensor, "n c h w"], codes: Float[Tensor, "n s"]) -> Edit:
-        """Return the edit as one pass gives it: the displacement, and delta = m (clamp(warp(x) + r) - warp(x))."""
-        displacement, mask, residual = self.maps(images, codes)
+        """Return the edit as one pass gives it: displacement, delta = m (clamp(warp(x) + r) - warp(x)), and wipe."""
+        displacement, mask, residual, wipe = self.maps(images, codes)
         moved = warp(images, displacement)
+        if wipe is not None:
+            moved = wiped(moved, wipe)
         light = mask * ((moved + residual).clamp(-1, 1) - moved)
         if self.soft_light:
             height, width = light.shape[-2:]
             mouth = mouth_window(height, width, light.device)
             light = mouth * light + (1 - mouth) * blurred(light, self.soft_light)
             light = light * edge_window(height, width, self.margin / 2, light.device)  # the blur reaches the border
-        return Edit(displacement, light)
+        return Edit(displacement, light, wipe)
 
 
 class CriticOutput(NamedTuple):
-    """What a critic says of images: realness of each patch, and one vector per further head."""
+    """What a critic says of images: realness of each patch, one vector per further head, and realness of the mouth."""
 
     realness: Float[Tensor, "n 1 i j"]
     heads: tuple[Tensor, ...]
+    mouth: Float[Tensor, "n 1 i j"] | None = None
+    """Of each patch of the mouth, where the critic has a second one for that."""
 
 
 class Halving(nn.Conv2d):
@@ -450,6 +491,9 @@ class PatchCritic(nn.Module):
 
     With `enhancers` it is one for images of half the side, or of a quarter and so on, with as many layers before it, of
     `base_channels` each (`mien.resizing.grown`).
+
+    With `mouth_channels` there is a second critic, of so many channels, that sees the mouth alone (a local discriminator:
+    Iizuka et al., "Globally and locally consistent image completion", 2017) and says only how real that is.
     """
 
     def __init__(
@@ -461,6 +505,7 @@ class PatchCritic(nn.Module):
         num_layers: int = 6,
         slope: float = 0.01,
         enhancers: int = 0,
+        mouth_channels: int = 0,
     ) -> None:
         super().__init__()
         final_size = image_size // 2 ** (num_layers + enhancers)
@@ -479,6 +524,18 @@ class PatchCritic(nn.Module):
         self.main = nn.Sequential(*layers)
         self.realness = nn.Conv2d(width, 1, 3, 1, 1, bias=False)
         self.heads = nn.ModuleList(nn.Conv2d(width, size, final_size, bias=False) for size in heads)
+        self.mouth: PatchCritic | None = None
+        if mouth_channels:
+            side = image_size // 2
+            layers_there = max(1, side.bit_length() - 3)  # patches of 4 x 4 to 7 x 7
+            self.mouth = PatchCritic(image_channels, side, (), mouth_channels, layers_there, slope)
+
+    @staticmethod
+    def at_mouth(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h/2 w/2"]:
+        """Return the square of half the side in which aligned faces have their mouths, from below the nose to the chin."""
+        height, width = images.shape[-2:]
+        top, left = round(0.47 * height), width // 4
+        return images[..., top : top + height // 2, left : left + width // 2]
 
     def compare(
         self, real: Float[Tensor, "n c h w"], fake: Float[Tensor, "m c h w"]
@@ -486,7 +543,10 @@ class PatchCritic(nn.Module):
         """Judge two batches in one go, which computes the gradients of large weights once, not twice."""
         both, sizes = self(torch.cat([real, fake])), [len(real), len(fake)]
         patches, heads = both.realness.split(sizes), [head.split(sizes) for head in both.heads]
-        first, second = (CriticOutput(patches[half], tuple(head[half] for head in heads)) for half in (0, 1))
+        mouths = (None, None) if both.mouth is None else both.mouth.split(sizes)
+        first, second = (
+            CriticOutput(patches[half], tuple(head[half] for head in heads), mouths[half]) for half in (0, 1)
+        )
         return first, second
 
     def realness_gradient(
@@ -506,7 +566,9 @@ class PatchCritic(nn.Module):
     def forward(self, images: Float[Tensor, "n c h w"]) -> CriticOutput:
         """Judge images of the size that the critic was made for."""
         features = self.main(images)
-        return CriticOutput(self.realness(features), tuple(head(features)[:, :, 0, 0] for head in self.heads))
+        heads = tuple(head(features)[:, :, 0, 0] for head in self.heads)
+        mouth = None if self.mouth is None else self.mouth(self.at_mouth(images)).realness
+        return CriticOutput(self.realness(features), heads, mouth)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -1,10 +1,10 @@
 """Models that travel: one ONNX file with everything that the editor needs, run by onnxruntime, without torch.
 
 The file is an ordinary ONNX model, of use to any program: inputs `images` (n, c, h, w) in [-1, 1] and `codes` (n, s);
-outputs `displacement` and `delta` (what the generator makes of both) and `probabilities` and `place` (what the critic
-reads from the images alone). The two halves share nothing, so they are taken apart when the file is opened, and
-rendering does not pay for reading. What else there is to know lies in the model's metadata: conditional space, size of
-the images, name, hash of the original weights, and the description that stood beside them.
+outputs `displacement`, `delta` and, where the model wipes, `wipe` (what the generator makes of both), `probabilities` and
+`place` (what the critic reads from the images alone). The two halves share nothing, so they are taken apart when the
+file is opened, and rendering does not pay for reading. What else there is to know lies in the model's metadata:
+conditional space, size of the images, name, hash of the original weights, and the description that stood beside them.
 
 A SHA-256 of the file stands in the file: in its `doc_string`, which is counted as zeros. `mien.exporting` writes it.
 """
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-FORMAT = 1
+#: Of files that are read; those of a model that wipes are 2, since an older mien would leave that out.
+FORMATS = (1, 2)
 #: Names of what goes in and what comes out, in the order of the file.
 INPUTS = ("images", "codes")
-RENDERED = ("displacement", "delta")
+RENDERED = ("displacement", "delta", "wipe")
 READ = ("probabilities", "place")
 
 _SEAL = b"mien model, sha256:"
@@ -62,11 +63,13 @@ class PortableModel:
     reader: onnxruntime.InferenceSession
     """The critic."""
 
-    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return displacement (n, 2, h, w) and delta (n, c, h, w) for images (n, c, h, w) in [-1, 1] and codes (n, s)."""
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return an edit's maps for images (n, c, h, w) in [-1, 1] and codes (n, s), in the order of `EditMaps`.
+
+        Displacement (n, 2, h, w), delta (n, c, h, w) and, where the model wipes detail away, wipe (n, 1, h, w).
+        """
         given = {"images": _floats(images), "codes": _floats(codes)}
-        displacement, delta = self.renderer.run(list(RENDERED), given)
-        return np.asarray(displacement), np.asarray(delta)
+        return tuple(np.asarray(maps) for maps in self.renderer.run(None, given))
 
     def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probability of each expression (n, k) and the place in the space (n, s) of each image."""
@@ -107,8 +110,9 @@ def open_portable(content: bytes, source: str, device: str = "cpu") -> PortableM
     try:
         whole = onnx.load_model_from_string(content)
         facts = {entry.key: entry.value for entry in whole.metadata_props}
-        if (version := int(facts["mien.format"])) != FORMAT:
-            raise WeightsError(f"{source} has format {version}, this mien reads {FORMAT}", hint="update mien")
+        if (version := int(facts["mien.format"])) not in FORMATS:
+            raise WeightsError(f"{source} has format {version}, this mien reads {FORMATS[-1]}", hint="update mien")
+        rendered = tuple(output.name for output in whole.graph.output if output.name in RENDERED)
         return PortableModel(
             name=facts["mien.name"],
             sha256=facts["mien.sha256"],
@@ -116,7 +120,7 @@ def open_portable(content: bytes, source: str, device: str = "cpu") -> PortableM
             image_size=int(facts["mien.image_size"]),
             image_channels=int(facts["mien.image_channels"]),
             space=space_from_json(json.loads(facts["mien.space"])),
-            renderer=open_session(_part(whole, INPUTS, RENDERED), device),
+            renderer=open_session(_part(whole, INPUTS, rendered), device),
             reader=open_session(_part(whole, INPUTS[:1], READ), device),
         )
     except MienError:
@@ -126,10 +130,10 @@ def open_portable(content: bytes, source: str, device: str = "cpu") -> PortableM
         raise WeightsError(f"{source} is broken: {reason}", hint="update onnxruntime, or export it again") from None
 
 
-def metadata(model: Any) -> dict[str, str]:
+def metadata(model: Any, wipes: bool) -> dict[str, str]:
     """Return what an ONNX file says of a model (a `mien.editing.model.ExpressionModel`) besides its graph."""
     return {
-        "mien.format": str(FORMAT),
+        "mien.format": str(FORMATS[wipes]),
         "mien.name": model.name,
         "mien.sha256": model.sha256,
         "mien.image_size": str(model.image_size),

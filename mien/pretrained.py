@@ -69,11 +69,14 @@ class Model:
         """Move the method to a device."""
         return dataclasses.replace(self, method=self.method.to(device), device=device)
 
-    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return displacement (n, 2, h, w) and delta (n, c, h, w) for images (n, c, h, w) in [-1, 1] and codes (n, s)."""
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return an edit's maps for images (n, c, h, w) in [-1, 1] and codes (n, s), in the order of `EditMaps`.
+
+        Displacement (n, 2, h, w), delta (n, c, h, w) and, where the model wipes detail away, wipe (n, 1, h, w).
+        """
         with torch.inference_mode():
             edit = self.method.render(self._tensor(images), self._tensor(codes))
-        return edit.displacement.float().cpu().numpy(), edit.delta.float().cpu().numpy()
+        return tuple(maps.float().cpu().numpy() for maps in edit if maps is not None)
 
     def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probability of each expression (n, k) and the place in the space (n, s) of each image."""

@@ -1,4 +1,4 @@
-"""Networks that were trained at one side, carried over to another."""
+"""Networks that were trained at one side, or without what there is now, carried over."""
 
 from __future__ import annotations
 
@@ -60,6 +60,32 @@ def resampled(critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Ten
             shares = _overlaps(state[name].shape[-1], side).to(state[name].device)
             result[name] = (shares @ state[name].float() @ shares.T).to(state[name].dtype)
     return result
+
+
+def with_wipe(generator: WarpGenerator, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a generator without `wipes` knows (`generator.*`, among others) as the state of this one, which wipes.
+
+    It moves and adds what it did, and wipes as a new one: next to nothing.
+    """
+    own = {f"generator.{name}": tensor.detach() for name, tensor in generator.state_dict().items()}
+    result = dict(state)
+    for name, tensor in own.items():
+        if name.startswith("generator.to_wipe."):
+            result[name] = tensor.clone()
+        elif ".to_coarse." in name and name in state:
+            before = state[name]
+            result[name] = torch.cat([before, before.new_zeros(tensor.shape[0] - before.shape[0], *before.shape[1:])])
+    return result
+
+
+def with_mouth(critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state for this critic, of one that may have another second critic of mouths, or none: that begins anew."""
+    own = {
+        f"critic.{name}": tensor.detach() for name, tensor in critic.state_dict().items() if name.startswith("mouth.")
+    }
+    rest = {name: tensor for name, tensor in state.items() if not name.startswith("critic.mouth.")}
+    fits = all(name in state and state[name].shape == tensor.shape for name, tensor in own.items())
+    return rest | {name: state[name] if fits else tensor.clone() for name, tensor in own.items()}
 
 
 def _overlaps(before: int, after: int) -> Float[Tensor, "after before"]:

@@ -13,12 +13,12 @@ from mien.errors import RunError
 from mien.methods import Method
 from mien.methods.base import setting_as_text
 from mien.networks import WarpGenerator
-from mien.resizing import grown, resampled
+from mien.resizing import grown, resampled, with_mouth, with_wipe
 from mien.runs import Run
 
 #: Settings that shape networks; their side does not.
 _SIZES = (
-    "expressions", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks",
+    "expressions", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks", "wipes",
     "critic_channels", "critic_layers",
 )  # fmt: skip
 
@@ -50,7 +50,10 @@ class StartingPoint:
             if grows:
                 assert isinstance(method.generator, WarpGenerator)  # no other has enhancers
                 state = grown(method.generator, method.critic, state)
-            method.load_state_dict(resampled(method.critic, state))
+            if getattr(config, "wipes", False) and not self.settings.get("wipes", False):
+                assert isinstance(method.generator, WarpGenerator)  # no other wipes
+                state = with_wipe(method.generator, state)
+            method.load_state_dict(with_mouth(method.critic, resampled(method.critic, state)))
         except (RuntimeError, KeyError, IndexError):
             others = [name for name in _SIZES if name in self.settings and not (grows and name == "enhancers")]
             differ = [name for name in others if self.settings[name] != getattr(config, name, None)]

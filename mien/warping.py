@@ -1,4 +1,4 @@
-"""Edits as maps, and how they are applied to a photo of any size: fetch every pixel from elsewhere, then add light.
+"""Edits as maps, and how they are applied to a photo of any size: fetch every pixel from elsewhere, wipe, add light.
 
 The maps belong to the unit square of an aligned crop (`mien.faces.align`), whatever their own resolution. Everything here
 is numpy; only the sampling goes through torch where that is loaded already, which is several times faster and gives the
@@ -8,21 +8,26 @@ same values.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 #: Keys' cubic kernel with this slope is torch's and OpenCV's.
 _SLOPE = -0.75
+#: Wiped detail is what differs from the average over a square of this share of the side, twice.
+WIPED_SHARE = 0.06
 
 
 class EditMaps(NamedTuple):
-    """What an expression changes in one face: first every pixel is fetched from elsewhere, then light is added."""
+    """What an expression changes in one face: every pixel is fetched from elsewhere, detail wiped away, light added."""
 
     displacement: np.ndarray
     """float32 (2, h, w): where each pixel is fetched from, relative to itself: x and y in units of half the crop."""
     delta: np.ndarray
-    """float32 (1 or 3, h, w): what is added after that, in units of half the range (1 is 127.5 levels)."""
+    """float32 (1 or 3, h, w): what is added at last, in units of half the range (1 is 127.5 levels)."""
+    wipe: np.ndarray | None = None
+    """float32 (1, h, w): the share of the fetched detail that is wiped away before that, 0 to 1; None wipes nothing."""
 
 
 def edge_window(height: int, width: int, margin: float) -> np.ndarray:
@@ -40,19 +45,27 @@ def fade(maps: EditMaps, margin: float) -> EditMaps:
     """Let an edit fade to nothing over `margin` (a share of the side) towards the border of its crop."""
     _, height, width = maps.delta.shape
     window = edge_window(height, width, margin)
-    return EditMaps(maps.displacement * window, maps.delta * window)
+    return EditMaps(*(None if each is None else each * window for each in maps))  # type: ignore[arg-type]
 
 
 def scale(maps: EditMaps, factor: float) -> EditMaps:
     """Weaken an edit: 0 leaves nothing of it, 1 leaves it as it is."""
-    return EditMaps(maps.displacement * np.float32(factor), maps.delta * np.float32(factor))
+    return EditMaps(*(None if each is None else each * np.float32(factor) for each in maps))  # type: ignore[arg-type]
+
+
+def mix(parts: Sequence[EditMaps]) -> EditMaps:
+    """Return the sum of edits whose maps have one size; more than all of the detail is not wiped away."""
+    displacement, delta = (sum(each[index] for each in parts) for index in (0, 1))  # type: ignore[misc]
+    wiping = [each.wipe for each in parts if each.wipe is not None]
+    return EditMaps(displacement, delta, sum(wiping).clip(0, 1) if wiping else None)  # type: ignore[arg-type,union-attr]
 
 
 def compose(first: EditMaps, second: EditMaps) -> EditMaps:
     """Return one edit that does what `second` does to the result of `first`; both have maps of one size.
 
     With y(p) = x(p + d1(p)) + a1(p) and z(p) = y(p + d2(p)) + a2(p), the pixel fetched at last is
-    p + d2(p) + d1(p + d2(p)), and the light a1(p + d2(p)) + a2(p).
+    p + d2(p) + d1(p + d2(p)), and the light a1(p + d2(p)) + a2(p). What the second wipes away is detail of that light, too;
+    of the detail below, both leave what each alone leaves of what the other has left.
     """
     height, width = first.displacement.shape[-2:]
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
@@ -60,20 +73,56 @@ def compose(first: EditMaps, second: EditMaps) -> EditMaps:
     y = rows + second.displacement[1] * (height / 2)
     channels = max(len(first.delta), len(second.delta))
     delta = np.broadcast_to(first.delta, (channels, height, width))
-    moved = sample(np.concatenate([first.displacement, delta]).transpose(1, 2, 0), x, y).transpose(2, 0, 1)
-    return EditMaps(second.displacement + moved[:2], second.delta + moved[2:])
+    carried = [first.displacement, delta] if first.wipe is None else [first.displacement, delta, first.wipe]
+    moved = sample(np.concatenate(carried).transpose(1, 2, 0), x, y).transpose(2, 0, 1)
+    light, wipe = moved[2 : 2 + channels], None if first.wipe is None else moved[2 + channels :].clip(0, 1)
+    if second.wipe is not None:
+        light = light + second.wipe * (averaged(light.transpose(1, 2, 0)).transpose(2, 0, 1) - light)
+        wipe = second.wipe if wipe is None else 1 - (1 - wipe) * (1 - second.wipe)
+    return EditMaps(second.displacement + moved[:2], second.delta + light, wipe)
 
 
 def apply(image: np.ndarray, maps: EditMaps) -> np.ndarray:
     """Apply an edit to an image that fills the maps' square: float32 (h, w, c) in 0..255, returned likewise."""
     height, width = image.shape[:2]
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    stacked = np.concatenate([maps.displacement, maps.delta]).transpose(1, 2, 0)
+    given = [each for each in (maps.displacement, maps.wipe, maps.delta) if each is not None]
+    stacked = np.concatenate(given).transpose(1, 2, 0)
     if stacked.shape[:2] != (height, width):
         tall, wide = stacked.shape[:2]
         stacked = sample(stacked, columns * (wide / width), rows * (tall / height))
     fetched = sample(image, columns + stacked[..., 0] * (width / 2), rows + stacked[..., 1] * (height / 2))
-    return (fetched + stacked[..., 2:] * 127.5).clip(0, 255)
+    if maps.wipe is not None:
+        fetched = fetched + stacked[..., 2:3].clip(0, 1) * (averaged(fetched) - fetched)
+    return (fetched + stacked[..., -len(maps.delta) :] * 127.5).clip(0, 255)
+
+
+def covering(image: np.ndarray, maps: EditMaps) -> np.ndarray:
+    """Return an edit as (h, w, 2 + 1 + c) for larger copies of an image: displacement, wipe, and all that is added.
+
+    `image` is float32 (h, w, c) in 0..255, of the maps' size. What stands in for the detail that is wiped away is smooth,
+    and can be added to a copy of any size as light is.
+    """
+    assert maps.wipe is not None
+    light = maps.delta.transpose(1, 2, 0) * 127.5
+    moved = apply(image, EditMaps(maps.displacement, np.zeros_like(maps.delta)))
+    wipe = maps.wipe.transpose(1, 2, 0)
+    return np.concatenate([maps.displacement.transpose(1, 2, 0), wipe, wipe * averaged(moved) + light], axis=2)
+
+
+def averaged(image: np.ndarray, share: float = WIPED_SHARE) -> np.ndarray:
+    """Average an image (h, w, c) over a square of `share` of the width, twice; beyond the border there is nothing."""
+    height, width = image.shape[:2]
+    reach = max(1, round(share * width / 2))
+    planes = _tent(height, reach) @ np.asarray(image, np.float32).transpose(2, 0, 1) @ _tent(width, reach)
+    return planes.transpose(1, 2, 0)
+
+
+def _tent(side: int, reach: int) -> np.ndarray:
+    """Return the symmetric matrix that averages a line of pixels over those up to `reach` away, twice."""
+    place = np.arange(side)
+    near = (np.abs(place[:, None] - place[None, :]) <= reach).astype(np.float32) / (2 * reach + 1)
+    return near @ near
 
 
 def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

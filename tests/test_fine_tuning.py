@@ -109,6 +109,29 @@ def test_it_goes_on_at_any_side(
         assert all(torch.allclose(grown[name], after[name], atol=1e-6) for name in after if "heads" in name)
 
 
+def test_it_may_begin_to_wipe_and_to_have_mouths_judged_and_stop_the_latter(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    small = dataclasses.replace(tiny_ganmut, generator="warp", learning_rate=1e-9)
+    first = train("test", "ganmut", small, tiny_loop, prepared.path, tmp_path / "first")
+    more = dataclasses.replace(small, wipes=True, lambda_mouth=1.0)
+    second = fine_tune(tmp_path / "second", first.path, prepared, more, tiny_loop)
+    third = fine_tune(tmp_path / "third", second.path, prepared, more, tiny_loop)
+    fourth = fine_tune(
+        tmp_path / "fourth", third.path, prepared, dataclasses.replace(more, lambda_mouth=0.0), tiny_loop
+    )
+    before, *after = (trained_method(run)[0].state_dict() for run in (first, second, third, fourth))
+    for state in after:
+        assert all(torch.allclose(state[name], tensor, atol=1e-6) for name, tensor in before.items())
+        assert "generator.to_wipe.weight" in state
+    judged = [name for name in after[0] if name.startswith("critic.mouth.")]
+    assert judged and all(torch.allclose(after[1][name], after[0][name], atol=1e-6) for name in judged)
+    assert not any(name.startswith("critic.mouth.") for name in after[2])
+    with pytest.raises(RunError, match="other networks") as caught:
+        fine_tune(tmp_path / "fifth", second.path, prepared, dataclasses.replace(more, wipes=False), tiny_loop)
+    assert "--set wipes=True" in caught.value.hint
+
+
 def test_other_networks_are_refused(
     start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
 ) -> None:

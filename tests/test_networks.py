@@ -29,6 +29,7 @@ from mien.networks import (
     sampling_grid,
     smooth,
     warp,
+    wiped,
 )
 
 
@@ -196,7 +197,7 @@ def test_maps_of_the_warp_generator_fade_out_at_the_border() -> None:
     generator = WarpGenerator(1, 2, base_channels=8, num_blocks=1)
     for layer in (generator.to_displacement, generator.to_mask):
         nn.init.constant_(layer.bias, 10.0)  # type: ignore[arg-type]  # as much as the maps can say
-    displacement, mask, _ = generator.maps(torch.rand(1, 1, 64, 64) * 2 - 1, torch.randn(1, 2))
+    displacement, mask, *_ = generator.maps(torch.rand(1, 1, 64, 64) * 2 - 1, torch.randn(1, 2))
     window = edge_window(64, 64, generator.margin, torch.device("cpu"))
     assert torch.allclose(mask[0, 0], window, atol=1e-3)
     assert torch.allclose(displacement[0, 0], generator.max_displacement * window, atol=1e-3)
@@ -209,12 +210,44 @@ def test_edit_of_the_warp_generator_is_its_formula() -> None:
     generator = WarpGenerator(3, 4, base_channels=8, num_blocks=1)
     nn.init.normal_(generator.to_residual.weight, std=2.0)
     images, codes = torch.rand(2, 3, 16, 16) * 2 - 1, torch.randn(2, 4)
-    displacement, mask, residual = generator.maps(images, codes)
+    displacement, mask, residual, wipe = generator.maps(images, codes)
+    assert wipe is None
     moved = warp(images, displacement)
     expected = (1 - mask) * moved + mask * (moved + residual).clamp(-1, 1)
     assert torch.allclose(apply_edit(images, generator(images, codes)), expected, atol=1e-6)
     assert residual.abs().max().item() <= generator.max_residual + 1e-6
     assert residual.abs().max().item() > 0.7 * generator.max_residual  # else the bound was not tried
+
+
+def test_what_is_wiped_away_is_what_differs_from_the_average_round_each_place() -> None:
+    images = torch.rand(2, 3, 40, 40) * 2 - 1
+    none, half, whole = (wiped(images, torch.full((2, 1, 40, 40), share)) for share in (0.0, 0.5, 1.0))
+    assert torch.equal(none, images)
+    assert torch.allclose(half, (images + whole) / 2, atol=1e-6)
+    kernel = torch.tensor([1.0, 2, 3, 2, 1]) / 9  # 0.06 of 40 pixels: two averages over 3
+    around = (images[..., 10:15, 20:25] * kernel[:, None] * kernel).sum((2, 3))
+    assert torch.allclose(whole[..., 12, 22], around, atol=1e-6)
+
+
+def test_a_generator_that_wipes_does_so_at_the_mouth_alone_before_it_adds_light() -> None:
+    torch.manual_seed(0)
+    generator = WarpGenerator(1, 2, base_channels=8, num_blocks=1, wipes=True)
+    for layer in (generator.to_wipe, generator.to_residual, generator.to_mask):
+        nn.init.normal_(layer.weight, std=2.0)  # type: ignore[union-attr,arg-type]
+    images, codes = torch.rand(2, 1, 64, 64) * 2 - 1, torch.randn(2, 2)
+    displacement, mask, residual, wipe = generator.maps(images, codes)
+    assert wipe is not None
+    assert wipe[..., 48, 20:44].max() > 0.9 and wipe[..., :32, :].max() < 1e-3 and wipe.min() >= 0
+    moved = warp(images, displacement)
+    below = moved + wipe * (blurred(moved, 0.06) - moved)
+    expected = (1 - mask) * below + mask * (below + residual).clamp(-1, 1)
+    assert torch.allclose(apply_edit(images, generator(images, codes)), expected, atol=1e-6)
+
+    generator.both_sides = True
+    edit, of_mirror = generator(images, codes), generator(images.flip(-1), codes)
+    assert edit.wipe is not None and mirrored(edit).wipe is not None
+    assert torch.allclose(of_mirror.wipe, mirrored(edit).wipe, atol=1e-6)  # type: ignore[arg-type]
+    assert not torch.allclose(edit.wipe, edit.wipe.flip(-1), atol=0.05)
 
 
 def test_with_both_sides_a_mirrored_photo_gets_the_mirrored_edit() -> None:
@@ -424,7 +457,7 @@ def test_an_enhancer_moves_no_further_than_the_network_it_is_round() -> None:
     generator = WarpGenerator(1, 2, 8, 1, enhancers=2)
     for parameter in generator.parameters():
         torch.nn.init.normal_(parameter, std=1.0)
-    displacement, _, _ = generator.maps(torch.rand(2, 1, 32, 32), torch.randn(2, 2))
+    displacement, *_ = generator.maps(torch.rand(2, 1, 32, 32), torch.randn(2, 2))
     assert displacement.abs().max() <= generator.max_displacement
 
 

@@ -19,7 +19,7 @@ import mien
 from mien.errors import ConfigError, WeightsError
 from mien.faces.mtcnn_onnx import PortableMTCNN
 from mien.images import read_image, write_photo
-from mien.portable import FORMAT, load_portable, open_portable, seal
+from mien.portable import FORMATS, load_portable, open_portable, seal
 from mien.pretrained import export
 from mien.spaces import Condition
 
@@ -97,7 +97,7 @@ def test_the_reader_needs_no_codes_and_the_renderer_no_critic(file: Path) -> Non
     model = load_portable(file)
     assert [given.name for given in model.reader.get_inputs()] == ["images"]
     assert [given.name for given in model.renderer.get_inputs()] == ["images", "codes"]
-    assert [result.name for result in model.renderer.get_outputs()] == ["displacement", "delta"]
+    assert [result.name for result in model.renderer.get_outputs()] == ["displacement", "delta", "wipe"]
 
 
 # --- what is not opened ------------------------------------------------------------------------------------------
@@ -148,8 +148,8 @@ def resealed(**changes: str) -> bytes:
 
 
 def test_a_file_of_a_newer_mien_asks_for_an_update() -> None:
-    with pytest.raises(WeightsError, match=f"has format {FORMAT + 1}") as refusal:
-        open_portable(resealed(format=str(FORMAT + 1)), "it")
+    with pytest.raises(WeightsError, match=f"has format {FORMATS[-1] + 1}") as refusal:
+        open_portable(resealed(format=str(FORMATS[-1] + 1)), "it")
     assert refusal.value.hint == "update mien"
 
 

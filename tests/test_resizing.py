@@ -8,19 +8,21 @@ import torch.nn.functional as F
 
 from mien.errors import ConfigError
 from mien.networks import PatchCritic, WarpGenerator
-from mien.resizing import grown, resampled
+from mien.resizing import grown, resampled, with_wipe
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("before", [0, 1])
-def test_a_grown_pair_does_to_large_images_what_the_small_one_does_at_half_the_side(channels: int, before: int) -> None:
+@pytest.mark.parametrize(("before", "wipes"), [(0, False), (1, False), (0, True)])
+def test_a_grown_pair_does_to_large_images_what_the_small_one_does_at_half_the_side(
+    channels: int, before: int, wipes: bool
+) -> None:
     torch.manual_seed(0)
     side = 16 * 2**before
-    small = WarpGenerator(channels, 2, 8, 1, both_sides=True, enhancers=before)
+    small = WarpGenerator(channels, 2, 8, 1, both_sides=True, wipes=wipes, enhancers=before)
     small_critic = PatchCritic(channels, side, (7, 2), base_channels=8, num_layers=2, enhancers=before)
     for parameter in small.parameters():  # edits that are visible
         torch.nn.init.normal_(parameter, std=0.15)
-    large = WarpGenerator(channels, 2, 8, 1, both_sides=True, enhancers=before + 1)
+    large = WarpGenerator(channels, 2, 8, 1, both_sides=True, wipes=wipes, enhancers=before + 1)
     critic = PatchCritic(channels, 2 * side, (7, 2), base_channels=8, num_layers=2, enhancers=before + 1)
     state = {f"generator.{name}": tensor for name, tensor in small.state_dict().items()}
     state |= {f"critic.{name}": tensor for name, tensor in small_critic.state_dict().items()}
@@ -34,9 +36,9 @@ def test_a_grown_pair_does_to_large_images_what_the_small_one_does_at_half_the_s
     assert torch.allclose(critic(images).realness, small_critic(halved).realness, atol=1e-5)
     for ours, theirs in zip(critic(images).heads, small_critic(halved).heads, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
-    # The same movement, mask and residual, but for sampling up in two steps and the window, which is finer now.
-    for ours, theirs in zip(large.maps(images, codes), small.maps(halved, codes), strict=True):
-        assert theirs.abs().max() > 0.05
+    # The same movement, mask, residual and wipe, but for sampling up in two steps and the window, which is finer now.
+    for ours, theirs in list(zip(large.maps(images, codes), small.maps(halved, codes), strict=True))[: 3 + wipes]:
+        assert ours is not None and theirs is not None and theirs.abs().max() > 0.05
         assert (F.avg_pool2d(ours, 2) - theirs).abs().mean() < 0.25 * theirs.abs().mean()
 
 
@@ -49,6 +51,21 @@ def test_networks_that_differ_in_more_do_not_grow() -> None:
     assert not any(name.startswith("generator.blocks.1") for name in found)
     with pytest.raises(ConfigError, match="4 channels"):
         grown(deeper, PatchCritic(3, 32, (7,), 4, 2, enhancers=1), state)
+
+
+def test_networks_that_begin_to_wipe_do_besides_what_they_did() -> None:
+    torch.manual_seed(0)
+    before = WarpGenerator(1, 2, 8, 1, both_sides=True, enhancers=1)
+    for parameter in before.parameters():  # edits that are visible
+        torch.nn.init.normal_(parameter, std=0.15)
+    after = WarpGenerator(1, 2, 8, 1, both_sides=True, enhancers=1, wipes=True)
+    state = with_wipe(after, {f"generator.{name}": tensor for name, tensor in before.state_dict().items()})
+    after.load_state_dict({name.removeprefix("generator."): tensor for name, tensor in state.items()})
+    images, codes = torch.rand(2, 1, 32, 32) * 2 - 1, torch.randn(2, 2)
+    for ours, theirs in list(zip(after.maps(images, codes), before.maps(images, codes), strict=True))[:3]:
+        assert ours is not None and theirs is not None and torch.equal(ours, theirs)
+    wipe = after(images, codes).wipe
+    assert wipe is not None and 0.01 < wipe.max() < 0.05
 
 
 # --- another side ------------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import torch
 from torch.nn.functional import grid_sample
 
 from mien import warping
+from mien.networks import Edit, apply_edit
 from mien.networks import edge_window as torch_window
-from mien.warping import EditMaps, apply, compose, edge_window, fade, sample, scale
+from mien.warping import EditMaps, apply, compose, covering, edge_window, fade, mix, sample, scale
 
 
 def random_image(height: int = 13, width: int = 17, channels: int = 3) -> np.ndarray:
@@ -107,3 +108,59 @@ def test_a_shift_moves_a_ramp_by_what_it_says(factor):
     shift.displacement[0] = 0.25
     moved = apply(ramp, scale(shift, factor))
     assert np.allclose(moved[20, 5:30, 0], np.arange(5, 30) + 5 * factor, atol=1e-3)
+
+
+def wiping(seed: int, size: int = 48) -> EditMaps:
+    """An edit that wipes a round place away, besides."""
+    y, x = np.mgrid[:size, :size] / size - 0.5
+    wipe = np.exp(-(((x - 0.05 * seed) / 0.2) ** 4) - (y / 0.15) ** 4)[None].astype(np.float32)
+    return smooth_maps(seed, size)._replace(wipe=wipe)
+
+
+def test_numpy_wipes_as_torch_does():
+    image = random_image(48, 48)
+    maps = wiping(1)
+    inside = slice(8, 40)
+    still = maps._replace(displacement=np.zeros_like(maps.displacement))  # torch samples linearly here, numpy cubically
+    found = apply(image, still)[inside, inside]
+    wanted = apply_edit(
+        torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1,
+        Edit(*(torch.from_numpy(each[None]) for each in still)),
+    )
+    assert np.allclose(found, (wanted[0].permute(1, 2, 0).numpy()[inside, inside] + 1) * 127.5, atol=0.01)
+    assert np.abs(found - apply(image, still._replace(wipe=None))[inside, inside]).max() > 10
+
+
+def test_edits_that_wipe_compose_fade_and_mix():
+    y, x = np.mgrid[:48, :48]
+    image = (128 + 50 * np.sin(x / 2) * np.cos(y / 3))[..., None].repeat(3, axis=2).astype(np.float32)
+    first, second = wiping(1), wiping(2)
+    for one, two in ((first, second), (first, smooth_maps(2)), (smooth_maps(1), second)):
+        after_both = apply(apply(image, one), two)
+        at_once = apply(image, compose(one, two))
+        assert one.wipe is None or np.abs(apply(image, one._replace(wipe=None)) - apply(image, one)).max() > 10
+        assert np.abs(at_once - after_both)[6:-6, 6:-6].mean() < 1.5  # what sampling twice costs, with detail as fine
+    assert fade(first, 0.2).wipe[0, 0].max() < 0.01 and scale(first, 0.0).wipe.max() == 0
+    both = mix([first, first, smooth_maps(3)])
+    assert np.array_equal(both.wipe, (2 * first.wipe).clip(0, 1))
+    assert np.allclose(both.delta, 2 * first.delta + smooth_maps(3).delta)
+    assert mix([smooth_maps(1), smooth_maps(2)]).wipe is None
+
+
+def test_what_covers_a_larger_copy_is_the_same_edit():
+    """A copy at four times the side, with the detail of one level that only it can show: it is wiped away, too."""
+    y, x = np.mgrid[:192, :192] / 4
+    small = (128 + 40 * np.sin(x / 5) * np.cos(y / 6))[..., None].astype(np.float32)
+    fine = small + 20 * np.sign(np.sin(np.mgrid[:192, :192][1] * np.pi / 2 + 0.1))[..., None].astype(np.float32)
+    shrunk = small.reshape(48, 4, 48, 4, 1).mean((1, 3))
+    maps = wiping(1)
+    planes = covering(shrunk, maps)
+    stacked = sample(planes, x + 0.125, y + 0.125)
+    fetched = sample(fine, x * 4 + 0.5 + stacked[..., 0] * 96, y * 4 + 0.5 + stacked[..., 1] * 96)
+    after = fetched * (1 - stacked[..., 2:3]) + stacked[..., 3:]
+    whole = apply(fine, maps)
+    wiped_place = (slice(84, 108), slice(90, 118))
+    assert maps.wipe[0, 21:27, 23:29].min() > 0.95
+    assert np.abs(after - whole)[wiped_place].mean() < 2
+    steps = [np.abs(np.diff(image[wiped_place], axis=1)).max() for image in (after, fetched)]
+    assert steps[0] < 6 and steps[1] > 20  # the stripes are gone

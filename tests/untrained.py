@@ -17,11 +17,13 @@ def write_run(folder: Path) -> Run:
     config = GANmutConfig(
         image_size=32, image_channels=1, generator="warp", generator_channels=8, generator_blocks=1,
         critic_channels=8, critic_layers=3, axes="spread", both_sides=True, soft_light=0.05,
+        wipes=True,
     )  # fmt: skip
     torch.manual_seed(0)
     method = GANmut(config)
     torch.nn.init.normal_(method.generator.to_displacement.weight, std=0.3)
     torch.nn.init.normal_(method.generator.to_residual.weight, std=0.3)
+    torch.nn.init.normal_(method.generator.to_wipe.weight, std=0.3)
     run = Run.open(
         folder,
         {

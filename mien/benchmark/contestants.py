@@ -117,18 +117,16 @@ class ModelContestant:
         large = torch.from_numpy(np.repeat(faces.images, count, axis=0))
         small = fit_images(torch.from_numpy(faces.images), model.image_size, model.image_channels)
         codes = np.stack([self.space.code(condition) for condition in conditions])
-        displacement, delta = model.render(
-            small.repeat_interleave(count, dim=0).numpy(), np.tile(codes, (len(faces), 1))
-        )
-        edited = _applied(large, displacement, delta)
+        maps = model.render(small.repeat_interleave(count, dim=0).numpy(), np.tile(codes, (len(faces), 1)))
+        edited = _applied(large, maps)
         return edited.reshape(len(faces), count, *faces.images.shape[1:])
 
     def _composed(self, image: np.ndarray, conditions: Sequence[Condition], start: str) -> np.ndarray:
         model, count = self._model, len(conditions)
         small = fit_images(torch.from_numpy(image[None]), model.image_size, model.image_channels)[0].numpy()
-        maps = make_edits(model, small, conditions, start)  # type: ignore[arg-type]
+        edits = make_edits(model, small, conditions, start)  # type: ignore[arg-type]
         large = torch.from_numpy(np.repeat(image[None], count, axis=0))
-        return _applied(large, np.stack([part.displacement for part in maps]), np.stack([part.delta for part in maps]))
+        return _applied(large, [np.stack(maps) for maps in zip(*edits, strict=True) if maps[0] is not None])
 
     def realness(self, images: np.ndarray) -> np.ndarray | None:
         """Score images with the model's critic."""
@@ -142,14 +140,14 @@ class ModelContestant:
             return None
 
 
-def _applied(images: torch.Tensor, displacement: np.ndarray, delta: np.ndarray) -> np.ndarray:
+def _applied(images: torch.Tensor, maps: Sequence[np.ndarray]) -> np.ndarray:
     """Apply edits to images of any size; light of one channel goes to all, of three to grey by its luma."""
-    light = torch.from_numpy(delta)
+    displacement, light, *wipe = (torch.from_numpy(each) for each in maps)
     if light.shape[1] == 3 and images.shape[1] == 1:
         light = (light * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
     light = light.expand(-1, images.shape[1], -1, -1)
     with torch.inference_mode():
-        return apply_edit(images, Edit(torch.from_numpy(displacement), light)).numpy()
+        return apply_edit(images, Edit(displacement, light, *wipe)).numpy()
 
 
 class Identity:

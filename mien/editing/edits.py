@@ -19,7 +19,7 @@ from mien.editing.reading import FaceReading, can_read, read_images
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
 from mien.spaces import Condition, DiscSpace, Space, check_condition
-from mien.warping import EditMaps, apply, compose, scale
+from mien.warping import EditMaps, apply, compose, mix, scale
 
 #: `auto` takes away half of what the critic sees and is not asked for (`taken_by_auto`), `direct` nothing; `keep` moves
 #: from where the face stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away.
@@ -125,11 +125,7 @@ def _takes_away(model: ExpressionModel) -> bool:
 def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence[EditMaps]) -> list[EditMaps]:
     """Return an edit for each recipe, of the edits of all their parts in order."""
     remaining = iter(parts)
-    mixed = []
-    for recipe in recipes:
-        scaled = [scale(next(remaining), weight) for weight, _ in recipe]
-        mixed.append(EditMaps(sum(each.displacement for each in scaled), sum(each.delta for each in scaled)))  # type: ignore[arg-type]
-    return mixed
+    return [mix([scale(next(remaining), weight) for weight, _ in recipe]) for recipe in recipes]
 
 
 def _taken_away(space: Space, seen: Mapping[str, float], start: Start | float, condition: Condition) -> float:
@@ -176,4 +172,4 @@ def _read(model: ExpressionModel, image: np.ndarray) -> FaceReading:
 
 def _rendered(model: ExpressionModel, images: np.ndarray, codes: np.ndarray) -> list[EditMaps]:
     rendered = model.render(images.astype(np.float32), codes)
-    return [EditMaps(displacement, delta) for displacement, delta in zip(*rendered, strict=True)]
+    return [EditMaps(*maps) for maps in zip(*rendered, strict=True)]

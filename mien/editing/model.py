@@ -43,8 +43,11 @@ class ExpressionModel(Protocol):
         """The conditional space: which codes there are and what they mean."""
         ...
 
-    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return displacement (n, 2, h, w) and delta (n, c, h, w) for images (n, c, h, w) in [-1, 1] and codes (n, s)."""
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return an edit's maps for images (n, c, h, w) in [-1, 1] and codes (n, s), in the order of `EditMaps`.
+
+        Displacement (n, 2, h, w), delta (n, c, h, w) and, where the model wipes detail away, wipe (n, 1, h, w).
+        """
         ...
 
     def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load
 from mien.images import Photo, luma, read_photo
 from mien.provenance import EditMark
 from mien.spaces import Condition, Space
-from mien.warping import EditMaps, apply, fade, sample
+from mien.warping import EditMaps, apply, covering, fade, sample
 
 #: Share of the crop's side over which every edit fades out towards the crop's border.
 _FADE = 0.05
@@ -84,7 +84,7 @@ class Rendering:
     condition: Condition
     """What was asked for."""
     edit: EditMaps
-    """Displacement (2, h, w) in units of half the crop, and delta (1 or 3, h, w)."""
+    """Displacement (2, h, w) in units of half the crop, delta (1 or 3, h, w) and, for some models, wipe (1, h, w)."""
 
 
 class Editor:
@@ -267,7 +267,7 @@ def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
     x1, y1 = (min(limit, math.ceil(v)) for v, limit in zip(corners.max(axis=0), (width, height), strict=True))
     if x0 >= x1 or y0 >= y1:
         return
-    maps = np.concatenate(fade(rendering.edit, _FADE)).transpose(1, 2, 0)
+    maps = _maps(pixels, rendering)
     # Nothing is fetched from further away than the largest displacement.
     reach = math.ceil(float(np.abs(maps[..., :2]).max()) * rendering.face.alignment.side / 2 * math.sqrt(2)) + 3
     left, top = max(0, x0 - reach), max(0, y0 - reach)
@@ -280,6 +280,16 @@ def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
         pixels[start:end, x0:x1] = _edited(before, (left, top), rendering.face.alignment, maps, region)
 
 
+def _maps(pixels: np.ndarray, rendering: Rendering) -> np.ndarray:
+    """Return float32 (h, w, 2 + 1 + channels): displacement, share of the detail that goes, and what is added (levels)."""
+    edit = fade(rendering.edit, _FADE)
+    if edit.wipe is None:
+        displacement, delta = edit.displacement.transpose(1, 2, 0), edit.delta.transpose(1, 2, 0)
+        return np.concatenate([displacement, np.zeros_like(displacement[..., :1]), delta * 127.5], axis=2)
+    crop = crop_face(pixels, rendering.face.alignment, edit.wipe.shape[-1])
+    return covering(crop.astype(np.float32), edit)
+
+
 def _edited(
     photo: np.ndarray,
     origin: tuple[int, int],
@@ -289,7 +299,7 @@ def _edited(
 ) -> np.ndarray:
     """Return a region (x0, y0, x1, y1) of a photo as the edit makes it, uint8 (y1 - y0, x1 - x0, 3).
 
-    `photo` is the part of the photo from `origin` (x, y) on; `maps` is float32 (h, w, 2 + channels).
+    `photo` is the part of the photo from `origin` (x, y) on; `maps` is what `_maps` gives.
     """
     x0, y0, x1, y1 = region
     left, top = origin
@@ -303,5 +313,5 @@ def _edited(
     own = photo[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
     fetched = sample(photo, x - left + moved_by[..., 0], y - top + moved_by[..., 1])
     still = (np.abs(moved_by) < _STILL).all(axis=-1, keepdims=True)
-    after = np.where(still, own, fetched) + change[..., 2:] * 127.5
+    after = np.where(still, own, fetched) * (1 - change[..., 2:3].clip(0, 1)) + change[..., 3:]
     return np.rint(after).clip(0, 255).astype(np.uint8)

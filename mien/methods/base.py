@@ -22,7 +22,9 @@ from mien.errors import ConfigError
 from mien.losses import (
     bending,
     conformal_distortion,
+    critic_adversarial,
     folding,
+    generator_adversarial,
     gradient_penalty,
     light_asymmetry,
     light_edges,
@@ -30,7 +32,7 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import Edit, PatchCritic, ResidualGenerator, WarpGenerator, mouth_window
+from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, mouth_window
 from mien.spaces import Space
 
 
@@ -106,6 +108,8 @@ class GeneratorSettings:
     """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
     soft_light: float = 0.0
     """Added light is blurred over this share of the side, except at the mouth (warp generator): shading, and no spots."""
+    wipes: bool = False
+    """Detail at the mouth may be wiped away before light is added (warp generator); `--init` may name networks without."""
     enhancers: int = 0
     """How many times the side was doubled since networks of this size (warp generator): each adds layers round them, which
     `--init` of the smaller ones fills so that nothing changes at first."""
@@ -133,6 +137,8 @@ class GeneratorSettings:
     hide_beyond: bool = False
     """Hide from the critic, in the same places, what lies beyond the picture that a face was cut from: where `mien prepare`
     repeated its last pixels. What is shown of an image ends where its own picture ends, or another's."""
+    lambda_mouth: float = 0.0
+    """Weight of how real a second critic finds the mouth, which is all it sees (faces as `mien prepare` aligns them)."""
     critic_rate: float = 1.0
     """The critic's learning rate as a multiple of the generator's (two time-scale update rule, Heusel et al. 2017)."""
 
@@ -141,13 +147,30 @@ class GeneratorSettings:
         sizes = (image_channels, code_size, self.generator_channels, self.generator_blocks)
         if self.generator == "residual":
             return ResidualGenerator(*sizes)
-        return WarpGenerator(*sizes, both_sides=self.both_sides, soft_light=self.soft_light, enhancers=self.enhancers)
+        light = {"soft_light": self.soft_light, "wipes": self.wipes}
+        return WarpGenerator(*sizes, both_sides=self.both_sides, enhancers=self.enhancers, **light)
 
 
 def build_critic(config: Any, *heads: int) -> PatchCritic:
     """Return a new critic of a method's sizes, with a head for each number of values that it is to tell."""
     sizes = (config.critic_channels, config.critic_layers)
-    return PatchCritic(config.image_channels, config.image_size, heads, *sizes, enhancers=config.enhancers)
+    mouth = config.critic_channels if config.lambda_mouth else 0
+    side = config.image_size
+    return PatchCritic(config.image_channels, side, heads, *sizes, enhancers=config.enhancers, mouth_channels=mouth)
+
+
+def critic_mouth(config: Any, real: CriticOutput, fake: CriticOutput) -> dict[str, Tensor]:
+    """Return the weighted term by which a critic's second one learns to tell edited mouths, where there is one."""
+    if real.mouth is None or fake.mouth is None:
+        return {}
+    return {"mouth": config.lambda_mouth * critic_adversarial(config.adversarial, real.mouth, fake.mouth)}
+
+
+def generator_mouth(config: Any, fake: CriticOutput) -> dict[str, Tensor]:
+    """Return the weighted term by which a generator learns that mouths pass for real, where a second critic sees them."""
+    if fake.mouth is None:
+        return {}
+    return {"mouth": config.lambda_mouth * generator_adversarial(config.adversarial, fake.mouth)}
 
 
 def hidden(images: Float[Tensor, "n c h w"], share: float, batch: Batch) -> Float[Tensor, "n c h w"]:
@@ -246,11 +269,18 @@ def critic_penalty(config: Any, critic: PatchCritic, batch: Batch, fake: Tensor,
     if config.penalty == "none" or step % config.penalty_interval:
         return {}
     weight = config.lambda_penalty * config.penalty_interval
-    real, gradient = batch.images, critic.realness_gradient
+    penalty = _penalty(config, critic, batch, batch.images, fake)
+    if critic.mouth is not None:
+        real, fake = critic.at_mouth(batch.images), critic.at_mouth(fake)
+        penalty = penalty + _penalty(config, critic.mouth, batch, real, fake)
+    return {"penalty": weight * penalty}
+
+
+def _penalty(config: Any, critic: PatchCritic, batch: Batch, real: Tensor, fake: Tensor) -> Tensor:
     if config.penalty == "gradient":
         between = batch.part.of(torch.rand(len(batch.whole_labels), 1, 1, 1, device=real.device))
-        return {"penalty": weight * gradient_penalty(gradient, real, fake, between, config.penalty_patches)}
-    return {"penalty": weight * r1_penalty(gradient, real, config.penalty_patches)}
+        return gradient_penalty(critic.realness_gradient, real, fake, between, config.penalty_patches)
+    return r1_penalty(critic.realness_gradient, real, config.penalty_patches)
 
 
 def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
@@ -324,6 +354,7 @@ def check_settings(config: Any) -> None:
     require(warps or not config.enhancers, "enhancers", config.enhancers, "0, unless the generator is `warp`")
     require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
     require(0 <= config.soft_light <= 0.25, "soft_light", config.soft_light, "from 0 to 0.25")
+    require(warps or not config.wipes, "wipes", config.wipes, "no, unless the generator is `warp`")
     require(warps or not config.soft_light, "soft_light", config.soft_light, "0, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")

@@ -44,10 +44,12 @@ from mien.methods.base import (
     Reading,
     build_critic,
     check_settings,
+    critic_mouth,
     critic_penalty,
     draw_part,
     draw_targets,
     frozen,
+    generator_mouth,
     require,
     warp_terms,
 )
@@ -297,7 +299,7 @@ class GANmut(Method):
             "cls": config.lambda_cls * self.equation_4(real, batch),
             "info": config.lambda_info_critic * self.equation_5(fake, codes.detach()),
         }
-        return terms | critic_penalty(config, self.critic, batch, edited, step)
+        return terms | critic_mouth(config, real, fake) | critic_penalty(config, self.critic, batch, edited, step)
 
     def equation_9(
         self, batch: Batch, edit: Edit, edited: Tensor, codes: Float[Tensor, "n 2"], draw: Draw, step: int
@@ -314,7 +316,7 @@ class GANmut(Method):
             "rho": config.lambda_rho * self.equation_6(fake, draw),
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
-        return terms | warp_terms(config, edit)
+        return terms | generator_mouth(config, fake) | warp_terms(config, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

@@ -44,9 +44,11 @@ from mien.methods.base import (
     Reading,
     build_critic,
     check_settings,
+    critic_mouth,
     critic_penalty,
     draw_part,
     frozen,
+    generator_mouth,
     require,
     warp_terms,
 )
@@ -265,7 +267,7 @@ class GaussianGANmut(Method):
             "cls": config.lambda_cls * self.classification(real, batch),
             "info": config.lambda_info_critic * self.regression(fake, codes.detach()),
         }
-        return terms | critic_penalty(config, self.critic, batch, edited, step)
+        return terms | critic_mouth(config, real, fake) | critic_penalty(config, self.critic, batch, edited, step)
 
     def generator_losses(
         self, batch: Batch, edit: Edit, edited: Tensor, codes: Float[Tensor, "n 2"], draw: Draw, step: int
@@ -283,7 +285,7 @@ class GaussianGANmut(Method):
         }
         if config.lambda_info_generator:
             terms["info"] = config.lambda_info_generator * self.regression(fake, codes)
-        return terms | warp_terms(config, edit)
+        return terms | generator_mouth(config, fake) | warp_terms(config, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

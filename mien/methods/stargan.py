@@ -41,10 +41,12 @@ from mien.methods.base import (
     Reading,
     build_critic,
     check_settings,
+    critic_mouth,
     critic_penalty,
     draw_part,
     draw_targets,
     frozen,
+    generator_mouth,
     require,
     warp_terms,
 )
@@ -171,14 +173,14 @@ class StarGAN(Method):
             "cls": config.lambda_cls * self.equation_3(fake, targets),
             "rec": config.lambda_rec * ramp * self.equation_4(batch, edited),
         }
-        return terms | warp_terms(config, edit)
+        return terms | generator_mouth(config, fake) | warp_terms(config, edit)
 
     def equation_6(self, batch: Batch, edited: Float[Tensor, "n c h w"], step: int) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r, and the penalty where one is set."""
         config = self.config
         real, fake = self.critic.compare(*self.shown(batch, batch.images, edited.detach()))
         terms = {"adv": self.equation_1(real, fake), "cls": config.lambda_cls * self.equation_2(real, batch)}
-        return terms | critic_penalty(config, self.critic, batch, edited, step)
+        return terms | critic_mouth(config, real, fake) | critic_penalty(config, self.critic, batch, edited, step)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

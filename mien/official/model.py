@@ -77,7 +77,7 @@ class OfficialModel:
         critic = None if self.critic is None else self.critic.to(device)
         return dataclasses.replace(self, generator=self.generator.to(device), critic=critic, device=device)
 
-    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def render(self, images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return displacement (n, 2, h, w), which is 0, and delta (n, c, h, w): what was painted less what was there."""
         with torch.inference_mode():
             edit = self.generator(self._tensor(images), self._tensor(codes))

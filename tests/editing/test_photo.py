@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from PIL import Image
 import mien
 from mien.editing import Editor, Rendering
 from mien.editing.figures import gamut_figure, sweep_figure
-from mien.editing.photo import choose
+from mien.editing.photo import Face, choose
 from mien.errors import ConditionError, FaceError, ImageError
+from mien.faces import Alignment, Detection
 from mien.images import read_photo
 from mien.methods import GANmut, StarGAN
 from mien.methods.ganmut import GANmutConfig
@@ -135,6 +137,24 @@ def test_a_photo_twice_as_large_gets_the_same_edit_twice_as_large(photo, express
     apart = np.abs(halved(edited_large) - edited_small)[changed]
     assert np.abs(edited_small.astype(int) - small)[changed].mean() > 4
     assert apart.mean() < 1 and np.quantile(apart, 0.95) < 4
+
+
+def test_detail_that_is_wiped_away_is_gone_from_photos_of_any_size_with_their_colours_kept():
+    """Stripes of one pixel under a wipe of all become their mean; where nothing is wiped they stay to the bit."""
+    stripes = np.zeros((400, 400, 3), np.uint8)
+    stripes[:, ::2], stripes[:, 1::2] = (200, 120, 60), (100, 60, 40)
+    detection = Detection((0, 0, 1, 1), 1.0, np.zeros((5, 2)))
+    alignment = Alignment(np.array([[1 / 320, 0, -40 / 320], [0, 1 / 320, -40 / 320]]))
+    face = Face(detection, alignment, np.zeros((32, 32, 3), np.uint8))
+    maps = EditMaps(np.zeros((2, 32, 32), np.float32), np.zeros((1, 32, 32), np.float32))
+    wipe = np.zeros((1, 32, 32), np.float32)
+    wipe[:, 12:20, 12:20] = 1.0
+    edited = Editor.paste(
+        cast(Any, None), stripes, [Rendering(face, Condition.named("happy"), maps._replace(wipe=wipe))]
+    )
+    assert np.abs(edited[185:215, 185:215].astype(int) - (150, 90, 50)).max() <= 2
+    changed = (edited != stripes).any(axis=-1)
+    assert not changed[:120].any() and not changed[:, :120].any() and not changed[280:].any()
 
 
 def halved(pixels: np.ndarray) -> np.ndarray:
