@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mien.critics import PatchCritic
 from mien.errors import ConfigError
-from mien.networks import PatchCritic, WarpGenerator
+from mien.networks import WarpGenerator
 
 
 def grown(generator: WarpGenerator, critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

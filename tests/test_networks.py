@@ -11,14 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mien.critics import Halving, PatchCritic
 from mien.errors import ConfigError
 from mien.losses import input_gradient, light_edges
 from mien.methods.ganmut import GANmut, GANmutConfig
 from mien.methods.stargan import StarGAN, StarGANConfig
 from mien.networks import (
     Edit,
-    Halving,
-    PatchCritic,
     ResidualGenerator,
     WarpGenerator,
     apply_edit,

@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mien.critics import PatchCritic
 from mien.errors import ConfigError
-from mien.networks import PatchCritic, WarpGenerator
+from mien.networks import WarpGenerator
 from mien.resizing import grown, resampled, with_wipe
 
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mien.critics import CriticOutput, PatchCritic
 from mien.errors import ConfigError
 from mien.losses import (
     bending,
@@ -32,7 +33,7 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import CriticOutput, Edit, PatchCritic, ResidualGenerator, WarpGenerator, mouth_window
+from mien.networks import Edit, ResidualGenerator, WarpGenerator, mouth_window
 from mien.spaces import Space
 
 

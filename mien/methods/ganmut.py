@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mien.critics import CriticOutput
 from mien.errors import ConfigError
 from mien.expressions import BASIC, NEUTRAL, parse_expression
 from mien.losses import (
@@ -53,7 +54,7 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, apply_edit
+from mien.networks import Edit, apply_edit
 from mien.spaces import DiscSpace
 
 

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mien.critics import CriticOutput
 from mien.expressions import parse_expression
 from mien.losses import (
     Adversarial,
@@ -50,7 +51,7 @@ from mien.methods.base import (
     require,
     warp_terms,
 )
-from mien.networks import CriticOutput, Edit, apply_edit
+from mien.networks import Edit, apply_edit
 from mien.spaces import LabelSpace
 
 

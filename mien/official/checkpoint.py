@@ -18,8 +18,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from mien.critics import PatchCritic
 from mien.errors import WeightsError
-from mien.networks import PatchCritic, ResidualGenerator
+from mien.networks import ResidualGenerator
 from mien.pickled import read_pickled
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")

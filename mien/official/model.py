@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.critics import CriticOutput, PatchCritic
 from mien.errors import RunError, WeightsError
 from mien.methods.ganmut import into_disc
 from mien.methods.ganmut_gaussian import into_square
-from mien.networks import CriticOutput, PatchCritic, ResidualGenerator
+from mien.networks import ResidualGenerator
 from mien.official.checkpoint import (
     SPACES,
     build_critic,

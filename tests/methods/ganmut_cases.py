@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mien.critics import CriticOutput
 from mien.methods import base
 from mien.methods.base import Batch
 from mien.methods.ganmut import Draw, GANmut
-from mien.networks import CriticOutput, Edit
+from mien.networks import Edit
 
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {

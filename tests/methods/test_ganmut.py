@@ -11,6 +11,7 @@ import pytest
 import torch
 from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 
+from mien.critics import CriticOutput
 from mien.errors import ConfigError, WeightsError
 from mien.losses import (
     bending,
@@ -25,7 +26,7 @@ from mien.losses import (
 )
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
-from mien.networks import CriticOutput, Edit, mouth_window
+from mien.networks import Edit, mouth_window
 
 
 @pytest.fixture
