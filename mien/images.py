@@ -42,6 +42,8 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevm", b"hevs", b
 _ANIMATED = ("GIF", "PNG", "WEBP")
 
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+#: How closely JPEG and WebP keep the pixels, 1 to 100, unless another is asked for.
+QUALITY = 95
 #: Longest sides that libjpeg, and the formats WebP and GIF, allow.
 LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
 #: Suffixes that `write_photo` knows, and those by which photos are told from other files in a folder.
@@ -277,7 +279,11 @@ def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image:
 
 
 def write_photo(
-    path: str | Path, pixels: np.ndarray, like: Photo | None = None, mark: EditMark | None = None, quality: int = 95
+    path: str | Path,
+    pixels: np.ndarray,
+    like: Photo | None = None,
+    mark: EditMark | None = None,
+    quality: int = QUALITY,
 ) -> None:
     """Write PNG, JPEG or WebP, as the suffix says, whole or not at all.
 
@@ -299,7 +305,11 @@ def write_photo(
 
 
 def encode_photo(
-    name: str | Path, pixels: np.ndarray, like: Photo | None = None, mark: EditMark | None = None, quality: int = 95
+    name: str | Path,
+    pixels: np.ndarray,
+    like: Photo | None = None,
+    mark: EditMark | None = None,
+    quality: int = QUALITY,
 ) -> bytes:
     """Return the bytes of the file that `write_photo` would write under that name."""
     stream = io.BytesIO()

@@ -124,6 +124,10 @@ Marked = Annotated[
     bool, typer.Option("--mark/--no-mark", help="Say in the picture's metadata that AI edited it (XMP, IPTC).")
 ]
 
+PictureQuality = Annotated[
+    int, typer.Option(metavar="NUMBER", min=1, max=100, help="How closely a JPEG or WebP keeps the pixels, 1 to 100.")
+]
+
 # --- data and training -------------------------------------------------------------------------------------------
 
 Dataset = Annotated[

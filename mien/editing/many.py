@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mien.editing.edits import Start, in_words
 from mien.editing.photo import PROFILE, Editor, Face, choose_wishes
 from mien.errors import ConfigError, FaceError, ImageError, MienError
-from mien.images import PHOTO_SUFFIXES, Photo, read_photo, write_photo, written_as
+from mien.images import PHOTO_SUFFIXES, QUALITY, Photo, read_photo, write_photo, written_as
 from mien.spaces import Condition
 
 #: What becomes of faces in profile, where edits smear.
@@ -152,11 +152,12 @@ def edit_photos(
     start: Start | float = "auto",
     profiles: Profiles = "skip",
     mark: bool = True,
+    quality: int = QUALITY,
 ) -> Iterator[Outcome]:
     """Edit photos to files, and yield what became of each, in order.
 
     Arguments are those of `Editor.edit`; faces in profile are left as they are unless `profiles` is `edit`. `mark` says
-    whether the pictures carry the mark of an AI edit.
+    whether the pictures carry the mark of an AI edit, `quality` (1 to 100) how closely JPEG and WebP keep the pixels.
     """
 
     def finish(photo: Photo, found: list[Face], out: Path) -> tuple[tuple[EditedFace, ...], MienError | None]:
@@ -175,7 +176,7 @@ def edit_photos(
             asked = {each.number: each.condition for each in edited} if isinstance(wanted, Mapping) else wanted
             out.parent.mkdir(parents=True, exist_ok=True)
             written = editor.mark(in_words(asked)) if mark else None
-            write_photo(out, editor.paste(photo, renderings), like=photo, mark=written)
+            write_photo(out, editor.paste(photo, renderings), like=photo, mark=written, quality=quality)
             return tuple(chosen), None
         except MienError as error:
             return (), error

@@ -66,6 +66,17 @@ def test_the_mark_is_in_every_format_unless_it_is_declined(
     assert (DIGITAL_SOURCE_TYPE.encode() in out.read_bytes()) == marked
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_pictures_are_as_close_as_asked_for(mien: Callable[..., Any], model: Path, photo: Path, suffix: str) -> None:
+    sizes = []
+    for quality in ([], ["--quality", 95], ["--quality", 30]):
+        out = photo.with_name(f"out{suffix}")
+        assert mien("edit", photo, "-e", "happy", "-m", model, "-o", out, *quality).code == 0
+        sizes.append(out.stat().st_size)
+    assert sizes[0] == sizes[1] > 2 * sizes[2]
+    assert mien("edit", photo, "-e", "happy", "-m", model, "-o", out, "--quality", 0).code == 2
+
+
 def test_blends_angles_and_faces(mien: Callable[..., Any], model: Path, photo: Path) -> None:
     def pixels(*arguments: object) -> np.ndarray:
         out = photo.with_name("out.png")

@@ -35,6 +35,7 @@ def edit(
     model: options.Model = None,
     detector: options.FaceDetector = "mtcnn",
     threshold: options.Threshold = 0.7,
+    quality: options.PictureQuality = 95,
     mark: options.Marked = True,
     as_json: options.Json = False,
 ) -> None:
@@ -70,7 +71,8 @@ def edit(
     for condition in wanted.values() if by_face else [wanted]:
         check_wish(editor.model, condition, start)  # refuse what the model cannot express before the slow part
     outcomes, said = [], in_words(wanted)
-    for outcome in edit_photos(editor, plan, wanted, faces=face, start=start, profiles=aside, mark=mark):
+    how = {"faces": face, "start": start, "profiles": aside, "mark": mark, "quality": quality}
+    for outcome in edit_photos(editor, plan, wanted, **how):
         outcomes.append(outcome)
         if as_json:
             print(json.dumps({**outcome.to_json(), "condition": said}), flush=True)
