@@ -38,7 +38,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def by_inversion(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return for each image the code of the grid whose edit is smallest: mean displacement plus mean light."""
+    """Return for each image the code of the grid whose edit is smallest: mean displacement plus mean light (no wipe)."""
     angles = [2 * math.pi * k / _DIRECTIONS for k in range(_DIRECTIONS)]
     codes = [(0.0, 0.0), *((r * math.cos(a), r * math.sin(a)) for r in _RADII for a in angles)]
     sizes = []

@@ -146,6 +146,12 @@ class PatchCritic(nn.Module):
             side = image_size // 2
             layers_there = max(1, side.bit_length() - 3)  # patches of 4 x 4 to 7 x 7
             self.mouth = PatchCritic(image_channels, side, (), mouth_channels, layers_there, slope)
+            for (
+                layer
+            ) in self.mouth.main:  # it comes late, beside a generator that is trained: torch's own start is slow
+                if isinstance(layer, Halving):
+                    nn.init.kaiming_normal_(layer.weight, slope, nonlinearity="leaky_relu")
+                    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     @staticmethod
     def at_mouth(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h/2 w/2"]:
@@ -158,7 +164,7 @@ class PatchCritic(nn.Module):
         self, real: Float[Tensor, "n c h w"], fake: Float[Tensor, "m c h w"]
     ) -> tuple[CriticOutput, CriticOutput]:
         """Judge two batches in one go, which computes the gradients of large weights once, not twice."""
-        both, sizes = self(torch.cat([real, fake])), [len(real), len(fake)]
+        both, sizes = self(torch.cat([real, fake]), mouth=True), [len(real), len(fake)]
         patches, heads = both.realness.split(sizes), [head.split(sizes) for head in both.heads]
         mouths = (None, None) if both.mouth is None else both.mouth.split(sizes)
         first, second = (
@@ -180,9 +186,9 @@ class PatchCritic(nn.Module):
         weights = [*(layer.weight for layer in convolutions), self.realness.weight]
         return _RealnessGradient.apply(images, convolutions, self.slope, patches == "mean", *weights)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> CriticOutput:
-        """Judge images of the size that the critic was made for."""
+    def forward(self, images: Float[Tensor, "n c h w"], mouth: bool = False) -> CriticOutput:
+        """Judge images of the size that the critic was made for, and with `mouth` also their mouths alone, if it can."""
         features = self.main(images)
         heads = tuple(head(features)[:, :, 0, 0] for head in self.heads)
-        mouth = None if self.mouth is None else self.mouth(self.at_mouth(images)).realness
-        return CriticOutput(self.realness(features), heads, mouth)
+        seen = self.mouth(self.at_mouth(images)).realness if mouth and self.mouth is not None else None
+        return CriticOutput(self.realness(features), heads, seen)

@@ -138,9 +138,9 @@ def _introduction(description: Mapping[str, Any], expressions: Sequence[str]) ->
         colour = "grey" if config["image_channels"] == 1 else "RGB"
         sentences.append(f"It sees {colour} crops of {config['image_size']} x {config['image_size']} pixels.")
     if config.get("generator") == "warp":
-        sentences.append(
-            "What it returns is a displacement and light, which are applied at the photo's own resolution."
-        )
+        wipes = ", a wipe of detail at the mouth" if config.get("wipes") else ""
+        maps = f"a displacement{wipes} and light"
+        sentences.append(f"What it returns is {maps}, which are applied at the photo's own resolution.")
     if parameters := description.get("parameters"):
         sentences.append("Parameters: " + ", ".join(f"{part} {count:,}" for part, count in parameters.items()) + ".")
     return "\n".join(sentences)

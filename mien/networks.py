@@ -60,7 +60,7 @@ def apply_edit(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n
     assert displacement is not None and delta is not None
     moved = warp(images, displacement)
     if wipe is not None:
-        moved = wiped(moved, wipe)
+        moved = wiped(moved, wipe.clamp(0, 1))
     return (moved + delta).clamp(-1, 1)
 
 
@@ -109,16 +109,21 @@ def smooth(maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
 
 
 def blurred(maps: Float[Tensor, "n c h w"], share: float) -> Float[Tensor, "n c h w"]:
-    """Average over a square of `share` of the width, twice, which fades like a tent; beyond the border there is nothing."""
-    reach = max(1, round(share * maps.shape[-1] / 2))
-    along_y, along_x = (_tent(side, reach, maps) for side in maps.shape[-2:])
-    return along_y @ maps @ along_x  # as products of matrices several times faster than as convolutions, on a CPU
+    """Average over a square of `share` of the width, twice, which fades like a tent; beyond the border nothing counts.
+
+    In float32, whatever autocast says: bfloat16 has no thirds or ninths, and what is even would not stay so.
+    """
+    height, width = maps.shape[-2:]
+    with torch.autocast(maps.device.type, enabled=False):
+        rows, columns = (_tent(side, share * width, maps.device) for side in (height, width))
+        return rows @ maps.float() @ columns.T  # products of matrices: on a CPU several times faster than convolutions
 
 
-def _tent(side: int, reach: int, like: Tensor) -> Float[Tensor, "side side"]:
-    """Return the symmetric matrix that averages a line of pixels over those up to `reach` away, twice."""
-    place = torch.arange(side, device=like.device)
-    near = ((place[:, None] - place[None, :]).abs() <= reach).to(like.dtype) / (2 * reach + 1)
+def _tent(side: int, across: float, device: torch.device) -> Float[Tensor, "side side"]:
+    """Return the matrix that averages a line of pixels over so many, parts of pixels counted as such, twice."""
+    place = torch.arange(side, device=device, dtype=torch.float32)
+    near = (across / 2 + 0.5 - (place[:, None] - place[None, :]).abs()).clamp(0, min(1.0, across))
+    near = near / near.sum(1, keepdim=True)
     return near @ near
 
 
@@ -266,8 +271,8 @@ class WarpGenerator(nn.Module):
     With `both_sides` an edit is the mean of that and of its mirror image's edit, mirrored back: a mirrored photo then gets
     the mirrored edit exactly, and no expression is lopsided but by what the face is. It costs as much as a second image.
 
-    With `soft_light` light is added softly away from the mouth, blurred over so much of the side: a brow can be moved and
-    shaded, and no spot be painted above it, which is what critics ask for when they can have it.
+    With `soft_light` the light that this adds is blurred away from the mouth, over so much of the side: a brow can be moved
+    and shaded, and no spot be painted above it, which is what critics ask for when they can have it.
 
     With `wipes` a third map says how much of the detail that was fetched is wiped away at the mouth; above, warp(x) is then
     what is left. Teeth that are to become a shut mouth can be moved and darkened, but the lines between them stay to be

@@ -173,6 +173,7 @@ def _load_file(path: Path, beside: Path) -> Model:
         raise WeightsError(
             f"{path} does not match its hash: it was altered or is damaged", hint="download or export it again"
         )
+    method.critic.mouth = None  # needed in training alone, and not exported
     tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}
     try:
         method.load_state_dict(tensors)
@@ -187,12 +188,14 @@ def _load_file(path: Path, beside: Path) -> Model:
 def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
     """Write a run's model in half precision: averaged generator, axes and critic, and the JSON beside them.
 
-    `out` is the path of the .safetensors file. `facts` (measured numbers, the licence of the data) go into the JSON.
+    A second critic of mouths, which only training needs, is left out: `--init` of the file begins with a new one. `out` is
+    the path of the .safetensors file. `facts` (measured numbers, the licence of the data) go into the JSON.
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out} does not end in .safetensors", hint="name the file NAME.safetensors")
     method, step = trained_method(run)
     out.parent.mkdir(parents=True, exist_ok=True)
+    method.critic.mouth = None
     write_tensors(out, {name: tensor.half() for name, tensor in method.state_dict().items()})
     settings = run.configuration
     stats = run.stats()

@@ -39,23 +39,26 @@ class StartingPoint:
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same but for an enhancer more, or the side of their images.
 
-        At twice the side with one enhancer more they go on where they stood (`grown`); any other side takes some learning
-        until they are where they were (`resampled`).
+        It may begin to wipe, and to have mouths judged, with what is new so far. At twice the side with one enhancer more
+        the networks go on where they stood (`grown`); any other side takes some learning until they are where they were
+        (`resampled`).
         """
         had, side = self.settings.get("enhancers", 0), self.settings.get("image_size", 0)
         config = method.config
         grows = getattr(config, "enhancers", 0) == had + 1
+        begins = getattr(config, "wipes", False) and not self.settings.get("wipes", False)
+        free = {"enhancers": grows, "wipes": begins}
         try:
             state: Mapping[str, Tensor] = self.state
             if grows:
                 assert isinstance(method.generator, WarpGenerator)  # no other has enhancers
                 state = grown(method.generator, method.critic, state)
-            if getattr(config, "wipes", False) and not self.settings.get("wipes", False):
+            if begins:
                 assert isinstance(method.generator, WarpGenerator)  # no other wipes
                 state = with_wipe(method.generator, state)
             method.load_state_dict(with_mouth(method.critic, resampled(method.critic, state)))
         except (RuntimeError, KeyError, IndexError):
-            others = [name for name in _SIZES if name in self.settings and not (grows and name == "enhancers")]
+            others = [name for name in _SIZES if name in self.settings and not free.get(name)]
             differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
             same = " ".join(f"--set {name}={setting_as_text(self.settings[name])}" for name in differ)
             hint = f"say {same}" if same else "take a preset of its method"

@@ -7,6 +7,7 @@ same values.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -111,17 +112,19 @@ def covering(image: np.ndarray, maps: EditMaps) -> np.ndarray:
 
 
 def averaged(image: np.ndarray, share: float = WIPED_SHARE) -> np.ndarray:
-    """Average an image (h, w, c) over a square of `share` of the width, twice; beyond the border there is nothing."""
+    """Average an image (h, w, c) over a square of `share` of the width, twice; beyond the border nothing counts."""
     height, width = image.shape[:2]
-    reach = max(1, round(share * width / 2))
-    planes = _tent(height, reach) @ np.asarray(image, np.float32).transpose(2, 0, 1) @ _tent(width, reach)
+    rows, columns = (_tent(side, share * width) for side in (height, width))
+    planes = rows @ np.asarray(image, np.float32).transpose(2, 0, 1) @ columns.T
     return planes.transpose(1, 2, 0)
 
 
-def _tent(side: int, reach: int) -> np.ndarray:
-    """Return the symmetric matrix that averages a line of pixels over those up to `reach` away, twice."""
-    place = np.arange(side)
-    near = (np.abs(place[:, None] - place[None, :]) <= reach).astype(np.float32) / (2 * reach + 1)
+@functools.lru_cache(maxsize=8)
+def _tent(side: int, across: float) -> np.ndarray:
+    """Return the matrix that averages a line of pixels over so many, parts of pixels counted as such, twice."""
+    place = np.arange(side, dtype=np.float32)
+    near = (across / 2 + 0.5 - np.abs(place[:, None] - place[None, :])).clip(0, min(1.0, across))
+    near = (near / near.sum(1, keepdims=True)).astype(np.float32)
     return near @ near
 
 

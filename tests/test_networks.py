@@ -223,9 +223,13 @@ def test_what_is_wiped_away_is_what_differs_from_the_average_round_each_place() 
     none, half, whole = (wiped(images, torch.full((2, 1, 40, 40), share)) for share in (0.0, 0.5, 1.0))
     assert torch.equal(none, images)
     assert torch.allclose(half, (images + whole) / 2, atol=1e-6)
-    kernel = torch.tensor([1.0, 2, 3, 2, 1]) / 9  # 0.06 of 40 pixels: two averages over 3
+    once = torch.tensor([0.7, 1, 0.7]) / 2.4  # 0.06 of 40 pixels are 2.4: one whole and two parts of 0.7
+    kernel = nn.functional.conv1d(once[None, None], once[None, None], padding=2)[0, 0]
     around = (images[..., 10:15, 20:25] * kernel[:, None] * kernel).sum((2, 3))
     assert torch.allclose(whole[..., 12, 22], around, atol=1e-6)
+    even = torch.full((1, 1, 40, 40), 0.9)
+    with torch.autocast("cpu", torch.bfloat16):  # ninths are no numbers of bfloat16
+        assert torch.allclose(wiped(even, torch.ones(1, 1, 40, 40)), even, atol=1e-6)
 
 
 def test_a_generator_that_wipes_does_so_at_the_mouth_alone_before_it_adds_light() -> None:
@@ -270,11 +274,14 @@ def test_with_both_sides_a_mirrored_photo_gets_the_mirrored_edit() -> None:
 def test_a_blurred_point_is_a_tent_of_the_same_sum() -> None:
     point = torch.zeros(1, 1, 20, 20)
     point[0, 0, 10, 8] = 9.0
-    tent = blurred(point, 0.1)  # two averages over 3 x 3 pixels
+    tent = blurred(point, 0.15)  # two averages over 3 x 3 pixels
     assert torch.allclose(tent[0, 0, 10, 5:12], torch.tensor([0.0, 1, 2, 3, 2, 1, 0]) / 3)
     assert torch.allclose(tent[0, 0, 7:14, 8], torch.tensor([0.0, 1, 2, 3, 2, 1, 0]) / 3)
     assert tent.sum().item() == pytest.approx(9)
-    assert torch.allclose(blurred(torch.ones(1, 1, 20, 20), 0.1)[..., 2:-2, 2:-2], torch.ones(16, 16))
+    assert torch.allclose(blurred(torch.ones(1, 1, 20, 20), 0.1), torch.ones(20, 20))
+    halves = blurred(point, 0.1)[0, 0, 10, 5:12]  # over 2: a pixel and half of each neighbour
+    assert torch.allclose(halves, torch.tensor([0.0, 1, 4, 6, 4, 1, 0]) / 16 * 9 * 6 / 16)
+    assert torch.allclose(blurred(point, 0.04), point)  # less than a pixel
 
 
 def test_soft_light_is_the_same_light_at_the_mouth_and_blurred_elsewhere() -> None:
@@ -293,7 +300,7 @@ def test_soft_light_is_the_same_light_at_the_mouth_and_blurred_elsewhere() -> No
     assert torch.allclose(edit.delta[forehead], blurred(hard.delta, 0.1)[forehead], atol=1e-5)
     assert light_edges(edit.delta[forehead]) < 0.3 * light_edges(hard.delta[forehead])
     border = torch.cat([edit.delta[..., 0, :], edit.delta[..., :, 0], edit.delta[..., -1, :], edit.delta[..., :, -1]])
-    assert border.abs().max() < 0.02 * edit.delta.abs().max()  # as good as nothing
+    assert border.abs().max() < 0.04 * edit.delta.abs().max()  # as good as nothing
 
 
 def test_the_mirrored_edit_does_to_the_mirror_image_what_the_edit_does() -> None:

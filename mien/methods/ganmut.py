@@ -308,7 +308,7 @@ class GANmut(Method):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec + lambda_infoG L_info + lambda_rho L_rho."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(*self.shown(batch, edited))
+            fake = self.critic(*self.shown(batch, edited), mouth=True)
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": self.equation_2_generator(fake),

@@ -276,7 +276,7 @@ class GaussianGANmut(Method):
         """L_G = L_adv + lambda_cls L_kl + lambda_prediction L_prediction + lambda_rec L_rec (+ lambda_info L_info)."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(*self.shown(batch, edited))
+            fake = self.critic(*self.shown(batch, edited), mouth=True)
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": generator_adversarial(config.adversarial, fake.realness),

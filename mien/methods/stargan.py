@@ -167,7 +167,7 @@ class StarGAN(Method):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec, and the warp generator's own terms where weighted."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(*self.shown(batch, edited))
+            fake = self.critic(*self.shown(batch, edited), mouth=True)
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": self.equation_1_generator(fake),

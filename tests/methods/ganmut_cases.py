@@ -76,7 +76,7 @@ class FixedCritic(nn.Module):
         super().__init__()
         self.output = output
 
-    def forward(self, images: Tensor) -> CriticOutput:
+    def forward(self, images: Tensor, mouth: bool = False) -> CriticOutput:
         count = len(images)
         return CriticOutput(self.output.realness[:count], tuple(head[:count] for head in self.output.heads))
 

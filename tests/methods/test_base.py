@@ -100,7 +100,9 @@ def test_the_critic_learns_and_judges_with_a_part_hidden(name: str, monkeypatch:
         METHODS[name].Config(**settings, critic_layers=2, critic_steps=1, penalty="none", cutout=0.5)
     )
     seen, judge = [], method.critic.forward
-    monkeypatch.setattr(method.critic, "forward", lambda images: seen.append(images.detach()) or judge(images))
+    monkeypatch.setattr(
+        method.critic, "forward", lambda images, **how: seen.append(images.detach()) or judge(images, **how)
+    )
     count = max(8, method.smallest_batch)
     batch = Batch(torch.rand(count, 1, 16, 16) + 0.1, torch.arange(count) % len(method.config.expressions))
     moves = {}

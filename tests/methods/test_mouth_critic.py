@@ -47,13 +47,13 @@ def test_it_judges_the_mouth_and_nothing_else() -> None:
     other_eyes, other_mouth = images.clone(), images.clone()
     other_eyes[..., :14, :] = 0.0
     other_mouth[..., 20:26, 10:22] = 0.0
-    mouths = [critic(each).mouth for each in (images, other_eyes, other_mouth)]
+    mouths = [critic(each, mouth=True).mouth for each in (images, other_eyes, other_mouth)]
     assert torch.equal(mouths[0], mouths[1]) and not torch.allclose(mouths[0], mouths[2], atol=1e-4)
     assert not torch.allclose(critic(images).realness, critic(other_eyes).realness, atol=1e-4)
     together = critic.compare(images, other_mouth)
     assert torch.allclose(together[0].mouth, mouths[0], atol=1e-6)
     assert torch.allclose(together[1].mouth, mouths[2], atol=1e-6)
-    assert PatchCritic(1, 32, (7,), 8, 2)(images).mouth is None
+    assert critic(images).mouth is None and PatchCritic(1, 32, (7,), 8, 2)(images, mouth=True).mouth is None
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
