@@ -10,6 +10,7 @@ Images are float NCHW in [-1, 1]. Codes are float (N, size).
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, NamedTuple
 
 import torch
@@ -114,7 +115,9 @@ def blurred(maps: Float[Tensor, "n c h w"], share: float) -> Float[Tensor, "n c 
     In float32, whatever autocast says: bfloat16 has no thirds or ninths, and what is even would not stay so.
     """
     height, width = maps.shape[-2:]
-    with torch.autocast(maps.device.type, enabled=False):
+    kind = maps.device.type
+    # Only where there is an autocast: torch's export to ONNX cannot say that there is to be none.
+    with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext():
         rows, columns = (_tent(side, share * width, maps.device) for side in (height, width))
         return rows @ maps.float() @ columns.T  # products of matrices: on a CPU several times faster than convolutions
 

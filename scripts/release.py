@@ -34,10 +34,10 @@ from mien.training import trained_method
 #: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
 LIMITS = {
     "ganmut-mixed-128": [
-        "Surprise on a broad smile: a dark mouth with the smile's teeth in it.",
-        "Fear and anger darken the corners of some mouths; fear greys the mouth under some beards.",
+        "Surprise on a broad smile: a mouth that opens little, with the smile's teeth below.",
+        "Anger bares teeth that are very bright where a smile was, and leaves a grey patch on some lips that were shut.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
-        "A broad smile that is taken away leaves teeth and creases beside the mouth.",
+        "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
     ],
     "ganmut-fer2013": [
         "Surprise on a broad smile: a small dark mouth with the smile's teeth below it.",
