@@ -10,7 +10,6 @@ Images are float NCHW in [-1, 1]. Codes are float (N, size).
 
 from __future__ import annotations
 
-import contextlib
 from typing import Literal, NamedTuple
 
 import torch
@@ -115,9 +114,7 @@ def blurred(maps: Float[Tensor, "n c h w"], share: float) -> Float[Tensor, "n c 
     In float32, whatever autocast says: bfloat16 has no thirds or ninths, and what is even would not stay so.
     """
     height, width = maps.shape[-2:]
-    kind = maps.device.type
-    # Only where there is an autocast: torch's export to ONNX cannot say that there is to be none.
-    with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext():
+    with torch.autocast(maps.device.type, enabled=False):
         rows, columns = (_tent(side, share * width, maps.device) for side in (height, width))
         return rows @ maps.float() @ columns.T  # products of matrices: on a CPU several times faster than convolutions
 
@@ -125,7 +122,7 @@ def blurred(maps: Float[Tensor, "n c h w"], share: float) -> Float[Tensor, "n c 
 def _tent(side: int, across: float, device: torch.device) -> Float[Tensor, "side side"]:
     """Return the matrix that averages a line of pixels over so many, parts of pixels counted as such, twice."""
     place = torch.arange(side, device=device, dtype=torch.float32)
-    near = (across / 2 + 0.5 - (place[:, None] - place[None, :]).abs()).clamp(0, min(1.0, across))
+    near = (across / 2 + 0.5 - (place[:, None] - place[None, :]).abs()).clamp(0.0, min(1.0, across))
     near = near / near.sum(1, keepdim=True)
     return near @ near
 
