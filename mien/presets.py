@@ -129,7 +129,7 @@ _TWICE: Mapping[str, Any] = {
 _FINE: Mapping[str, Any] = {
     **_TWICE,
     "image_size": 128,
-    "lambda_cls": 1.0,
+    "lambda_cls": 1.7,
     "lambda_bend": 16.0,
     "lambda_stretch": 2.0,
     "lambda_mask": 6.0,
