@@ -34,8 +34,8 @@ from mien.training import trained_method
 #: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
 LIMITS = {
     "ganmut-mixed-128": [
-        "Surprise on a broad smile: a mouth that opens little, with the smile's teeth below.",
-        "Anger bares teeth that are very bright where a smile was, and leaves a grey patch on some lips that were shut.",
+        "Surprise on a broad smile keeps some of the smile's teeth below the dark of the mouth.",
+        "Anger bares teeth that are very bright, also where lips were shut.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
     ],
