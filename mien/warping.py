@@ -7,7 +7,6 @@ same values.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -113,19 +112,29 @@ def covering(image: np.ndarray, maps: EditMaps) -> np.ndarray:
 
 def averaged(image: np.ndarray, share: float = WIPED_SHARE) -> np.ndarray:
     """Average an image (h, w, c) over a square of `share` of the width, twice; beyond the border nothing counts."""
-    height, width = image.shape[:2]
-    rows, columns = (_tent(side, share * width) for side in (height, width))
-    planes = rows @ np.asarray(image, np.float32).transpose(2, 0, 1) @ columns.T
-    return planes.transpose(1, 2, 0)
+    across = share * image.shape[1]
+    planes = np.asarray(image, np.float64)
+    for axis in (0, 0, 1, 1):
+        planes = _averaged_along(planes, across, axis)
+    return planes.astype(np.float32)
 
 
-@functools.lru_cache(maxsize=8)
-def _tent(side: int, across: float) -> np.ndarray:
-    """Return the matrix that averages a line of pixels over so many, parts of pixels counted as such, twice."""
-    place = np.arange(side, dtype=np.float32)
-    near = (across / 2 + 0.5 - np.abs(place[:, None] - place[None, :])).clip(0, min(1.0, across))
-    near = (near / near.sum(1, keepdims=True)).astype(np.float32)
-    return near @ near
+def _averaged_along(image: np.ndarray, across: float, axis: int) -> np.ndarray:
+    """Average along an axis over so many pixels round each, parts of pixels counted as such."""
+    image = np.moveaxis(image, axis, 0)
+    count = len(image)
+    sums = np.concatenate([np.zeros_like(image[:1]), np.cumsum(image, axis=0), np.zeros_like(image[:1])])
+    sums[-1] = sums[-2]
+    middles = np.arange(count) + 0.5
+    ends = (middles - across / 2).clip(0, count), (middles + across / 2).clip(0, count)
+
+    def up_to(places: np.ndarray) -> np.ndarray:
+        whole = places.astype(np.int64)
+        part = (places - whole).reshape(-1, *[1] * (image.ndim - 1))
+        return sums[whole] * (1 - part) + sums[whole + 1] * part
+
+    covered = (ends[1] - ends[0]).reshape(-1, *[1] * (image.ndim - 1))
+    return np.moveaxis((up_to(ends[1]) - up_to(ends[0])) / covered, 0, axis)
 
 
 def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
