@@ -146,9 +146,8 @@ class PatchCritic(nn.Module):
             side = image_size // 2
             layers_there = max(1, side.bit_length() - 3)  # patches of 4 x 4 to 7 x 7
             self.mouth = PatchCritic(image_channels, side, (), mouth_channels, layers_there, slope)
-            for (
-                layer
-            ) in self.mouth.main:  # it comes late, beside a generator that is trained: torch's own start is slow
+            # It comes late, beside a generator that is trained, and torch's own start is slow.
+            for layer in self.mouth.main:
                 if isinstance(layer, Halving):
                     nn.init.kaiming_normal_(layer.weight, slope, nonlinearity="leaky_relu")
                     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]

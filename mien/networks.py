@@ -256,7 +256,7 @@ def _shuffled(to_residual: nn.Module, detail: nn.Module, features: Tensor) -> Te
 
 
 #: Of the wipe's layer at first: sigmoid(-3) is 0.05.
-WIPE_BIAS = -3.0
+_WIPE_BIAS = -3.0
 
 
 class WarpGenerator(nn.Module):
@@ -336,7 +336,7 @@ class WarpGenerator(nn.Module):
         self.to_wipe = nn.Conv2d(width, 1, 3, 1, 1) if wipes else None
         if self.to_wipe is not None:
             _nothing_at_first(self.to_wipe)
-            nn.init.constant_(self.to_wipe.bias, WIPE_BIAS)  # type: ignore[arg-type]
+            nn.init.constant_(self.to_wipe.bias, _WIPE_BIAS)  # type: ignore[arg-type]
         self.enhancers = nn.ModuleList()
         for _ in range(enhancers):
             finer = max(width // 2, 8)  # half as many channels at twice the side
