@@ -261,10 +261,7 @@ def _name(photo: Photo | np.ndarray | str | Path) -> str:
 
 def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
     """Apply one rendering to a photo's pixels, uint8 (h, w, 3), in place."""
-    corners = rendering.face.alignment.corners()
-    height, width = pixels.shape[:2]
-    x0, y0 = (max(0, math.floor(v)) for v in corners.min(axis=0))
-    x1, y1 = (min(limit, math.ceil(v)) for v, limit in zip(corners.max(axis=0), (width, height), strict=True))
+    x0, y0, x1, y1 = _box(pixels, rendering.face.alignment)
     if x0 >= x1 or y0 >= y1:
         return
     maps, wipes = _maps(pixels, rendering)
@@ -280,6 +277,15 @@ def _paste(pixels: np.ndarray, rendering: Rendering) -> None:
         pixels[start:end, x0:x1] = _edited(before, (left, top), rendering.face.alignment, maps, wipes, region)
 
 
+def _box(pixels: np.ndarray, alignment: Alignment) -> tuple[int, int, int, int]:
+    """Return (x0, y0, x1, y1) of the part of a photo in which a crop lies, empty for one that lies beyond it."""
+    corners = alignment.corners()
+    height, width = pixels.shape[:2]
+    x0, y0 = (max(0, math.floor(v)) for v in corners.min(axis=0))
+    x1, y1 = (min(limit, math.ceil(v)) for v, limit in zip(corners.max(axis=0), (width, height), strict=True))
+    return x0, y0, x1, y1
+
+
 def _maps(pixels: np.ndarray, rendering: Rendering) -> tuple[np.ndarray, bool]:
     """Return an edit as float32 (h, w, planes), and whether it wipes detail away.
 
@@ -293,10 +299,7 @@ def _maps(pixels: np.ndarray, rendering: Rendering) -> tuple[np.ndarray, bool]:
 
 def _small(pixels: np.ndarray, alignment: Alignment, size: int) -> np.ndarray:
     """Return nearly what `crop_face` gives, float32 (size, size, 3), in a fraction of the time: it is to be averaged."""
-    corners = alignment.corners()
-    height, width = pixels.shape[:2]
-    left, top = (max(0, math.floor(v)) for v in corners.min(axis=0))
-    right, bottom = (min(limit, math.ceil(v)) for v, limit in zip(corners.max(axis=0), (width, height), strict=True))
+    left, top, right, bottom = _box(pixels, alignment)
     shrink = max(1, int(alignment.side / size))
     region = np.asarray(Image.fromarray(pixels[top:bottom, left:right]).reduce(shrink))
     places = (np.arange(size) + 0.5) / size
