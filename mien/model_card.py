@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mien.lineage import guides_of
 from mien.spaces import Space, angles_in_degrees
 
 _METHODS = {
@@ -66,12 +67,14 @@ def model_facts(name: str, sha256: str, space: Space, description: Mapping[str, 
         "image_channels": config.get("image_channels"),
         "generator": config.get("generator"),
         "both_sides": config.get("both_sides"),
+        "wipes": config.get("wipes"),
         "parameters": description.get("parameters"),
         "preset": training.get("preset"),
         "steps": steps,
         "data": data.get("images") or ", ".join(_datasets(description)) or data.get("dataset"),
         "data_hash": data.get("hash"),
         "started_from": start.get("model"),
+        "guided_by": [f"{guide.get('name', 'unknown')} ({guide['sha256'][:12]})" for guide in guides_of(description)],
         "licence": description.get("licence"),
         "limits": list(description.get("limits", ())),
         "sha256": sha256,
@@ -191,6 +194,9 @@ def _training(description: Mapping[str, Any]) -> str:
     origin = training.get("init") if len(parts) < 2 else None
     if origin:
         lines.append(f"Started from: {_origin(origin)}")
+    for guide in guides_of(description):
+        name, weights = guide.get("name", "unknown"), guide["sha256"][:12]
+        lines.append(f"Guided by: `{name}`, weights `{weights}`, which cannot judge it")
     if parts:
         steps, images, seconds = (sum(part.get(key, 0) for part in parts) for key in ("steps", "images", "seconds"))
         lines.append(

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from mien.errors import WeightsError
+from mien.lineage import guides_of
 from mien.methods import METHODS, Method
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
@@ -210,6 +211,7 @@ def export(run: Run, out: Path, facts: Mapping[str, Any] | None = None) -> Path:
             "train_config": settings["train_config"],
             "data": settings["data"],
             "init": settings.get("init"),
+            "guides": settings.get("guides", []),
             "machine": run.machine(),
             "steps": step,
             "images": step * settings["train_config"]["batch_size"],
@@ -243,9 +245,11 @@ def starting_point(source: str | Path) -> StartingPoint:
     model = load_model(source)
     training = model.description.get("training", model.description)  # of a run, its configuration says it
     data = training.get("data") if isinstance(training, Mapping) else None
-    facts = {"model": model.name, "sha256": model.sha256}
+    facts: dict[str, Any] = {"model": model.name, "sha256": model.sha256}
     if isinstance(data, Mapping) and "hash" in data:
         facts["data_hash"] = data["hash"]
+    if guides := guides_of(model.description):
+        facts["guides"] = guides
     if "step" in model.description:  # a run
         facts |= {key: model.description[key] for key in ("preset", "method_config", "train_config", "step")}
     return StartingPoint(str(source), facts, model.method.state_dict(), dataclasses.asdict(model.method.config))

@@ -167,6 +167,8 @@ class Run:
         found, wanted = dict(self.configuration), json.loads(json.dumps(configuration))
         if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
             found["data"] = wanted.get("data", {}) | found["data"]
+        if "guides" in wanted:
+            found.setdefault("guides", [])  # older versions had none
         for section, settings in (defaults or {}).items():
             if isinstance(found.get(section), dict):
                 found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]

@@ -12,7 +12,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor
 from mien.batches import Augmentation, Batches, seed_of
 from mien.errors import RunError
 from mien.expressions import VOCABULARY
+from mien.guiding import Guide
 from mien.images import to_uint8
 from mien.methods import METHODS, Method
 from mien.methods.base import Part, config_from_mapping, require
@@ -88,6 +89,7 @@ def train(
     minutes: float = math.inf,
     workers: int = 2,
     watch: Watch | None = None,
+    guides: Sequence[Guide] = (),
 ) -> Run:
     """Train a method on a prepared set into a run folder; the same call resumes what an earlier one left.
 
@@ -96,13 +98,17 @@ def train(
     come back from here. After `minutes` it stops with a checkpoint: `Run.step` then is less than `config.steps`.
     `workers` processes read ahead where the set is larger than what is kept in memory. `watch` is shown the averaged
     method whenever samples are drawn, and what it says is logged. None of the four changes what is learned, beyond the
-    order in which numbers are added up.
+    order in which numbers are added up; `guides` do, who tell the generator what its edits look like.
 
     The first Ctrl-C finishes a step, writes a checkpoint and ends in `KeyboardInterrupt`. Raises `RunError` where the
     folder belongs to another configuration, another process trains into it, the losses are no longer finite, or memory
     is too little.
     """
     deadline = time.monotonic() + 60 * minutes
+    if guides:
+        require(
+            method_config.lambda_guide > 0, "lambda_guide", method_config.lambda_guide, "above 0 where guides are given"
+        )
     prepared = PreparedSet.open(data)
     configuration = {
         "format": FORMAT,
@@ -111,10 +117,12 @@ def train(
         "method_config": dataclasses.asdict(method_config),
         "train_config": dataclasses.asdict(config),
         "data": prepared.origin,
+        "guides": [guide.facts for guide in guides],
     }
     fabric = make_fabric(config.precision, devices)
     torch.manual_seed(config.seed)
     method = METHODS[method_name](method_config)
+    method.guides = [guide.logits(method_config.expressions, fabric.device) for guide in guides]
     if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
         init.fill(method)
     batches = _batches(prepared, method, config, fabric, workers)

@@ -11,8 +11,8 @@ import pytest
 from huggingface_hub import ModelCard
 from untrained import write_run
 
-from mien.model_card import model_card
-from mien.pretrained import export, starting_point
+from mien.model_card import model_card, model_facts
+from mien.pretrained import export, load_model, starting_point
 from mien.runs import Run, file_sha256
 from mien.shipped import DEFAULT, WEIGHTS
 
@@ -109,6 +109,20 @@ def test_a_fine_tuned_models_card_says_what_came_before(tmp_path: Path) -> None:
     assert not PLACEHOLDERS.search(text)
     alone = json.loads(export(first, tmp_path / "a.safetensors").with_suffix(".json").read_text())
     assert "Started from" not in model_card(alone, "tiny") and "- Length: 1 steps" in model_card(alone, "tiny")
+
+
+def test_who_guided_a_model_stands_in_its_card_and_facts(shipped: dict[str, Any], tmp_path: Path) -> None:
+    before, last = ({"name": name, "sha256": digit * 64} for name, digit in (("first", "1"), ("second", "2")))
+    origin = {"model": "tiny", "sha256": "0" * 64, "guides": [before]}
+    taught = {**shipped, "training": shipped["training"] | {"init": origin, "guides": [last, before]}}
+    text = model_card(taught, "ada/tiny")
+    assert (
+        f"- Guided by: `first`, weights `{'1' * 12}`" in text and f"- Guided by: `second`, weights `{'2' * 12}`" in text
+    )
+    space = load_model(write_run(tmp_path / "run").path).space
+    assert model_facts("tiny", "", space, taught)["guided_by"] == [f"first ({'1' * 12})", f"second ({'2' * 12})"]
+    none = {**shipped, "training": {**shipped["training"], "guides": [], "init": None}}
+    assert "Guided" not in model_card(none, "ada/tiny")
 
 
 def test_of_a_chain_of_parts_the_whole_length_is_told(shipped: dict[str, Any]) -> None:

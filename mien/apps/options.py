@@ -499,6 +499,16 @@ WatchingJudges = Annotated[
         show_default=False,
     ),
 ]
+Guides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guide",
+        metavar="CLASSIFIER",
+        help="Let this classifier tell the generator, too, what its edits look like (weight: lambda_guide): a run of "
+        "`mien train-judge` or a .safetensors file; repeatable. It can no longer judge the model.",
+        show_default=False,
+    ),
+]
 BenchOut = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="REPORT", help="The report's folder.", show_default=False)
 ]

@@ -31,6 +31,7 @@ from mien.editing.model import ExpressionModel
 from mien.errors import ConditionError, ConfigError, MienError
 from mien.expressions import VOCABULARY
 from mien.images import fit_images
+from mien.lineage import guides_of
 from mien.loading import open_model
 from mien.networks import Edit, apply_edit, count_parameters
 from mien.runs import Run, file_sha256
@@ -100,6 +101,7 @@ class ModelContestant:
             detector=data.get("detector"),
             training_data=data.get("dataset"),
             angles_degrees=_angles(model.space),
+            guides=tuple(guide["sha256"] for guide in guides_of(model.description)),
             stats=stats,
             samples=samples,
             fingerprint=_fingerprint(model, source),

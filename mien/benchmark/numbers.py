@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mien.benchmark.measures import Measure, measure_of
-from mien.benchmark.outcome import Outcome
+from mien.benchmark.outcome import ContestantFacts, Outcome
 from mien.metrics.measurement import Measurement
 
 
@@ -22,10 +22,15 @@ class Numbers:
             self._found.setdefault(where, line.measurement)
             self._judges.setdefault(kind.key, {}).setdefault(line.judge)
         self._order = [judge.name for judge in outcome.judges]
+        self._hashes = {judge.name: judge.sha256 for judge in outcome.judges}
 
     def get(self, contestant: str, key: str, judge: str | None, expression: str | None = None) -> Measurement | None:
         """Return a number, or None where none was asked for."""
         return self._found.get((contestant, key, judge, expression))
+
+    def guided(self, facts: ContestantFacts, judge: str | None) -> bool:
+        """Say whether a judge guided a model's training (`mien.guiding`), so that it is no judge of it."""
+        return self._hashes.get(judge or "") in facts.guides
 
     def judges(self, key: str) -> list[str | None]:
         """Return by whom this kind of measure was taken: judges in their order, then critics, or None alone."""

@@ -35,6 +35,8 @@ class ContestantFacts:
     """Which dataset it was trained on, where that is known."""
     angles_degrees: Mapping[str, float] = field(default_factory=dict)
     """Learned direction of each expression, for models with a disc."""
+    guides: tuple[str, ...] = ()
+    """Hashes of the classifiers that told its generator what edits look like (`mien train --guide`), from first to last."""
     stats: Sequence[Mapping[str, float]] = ()
     """Lines of the run's stats.jsonl, where the model is a run."""
     samples: Sequence[Path] = ()

@@ -33,6 +33,7 @@ MAIN = (
 
 _REAL_NAME = "photos"
 _OVERLAP = "Bold: the best value of the models. Where intervals overlap, the difference may be chance."
+_GUIDED = "this judge guided the training: it says what it was taught to be told"
 _QUIET = "Italics: references, which show what a measure is worth and take no part in the comparison."
 
 
@@ -245,16 +246,22 @@ def _table(
 def _column(numbers: Numbers, facts: Sequence[ContestantFacts], want: _Wanted, mark: str = "") -> list[Value]:
     """Return the values of one measure, the best of the models marked where they can be compared."""
     found = [numbers.get(f.name, want.measure.key, want.judge, want.expression) for f in facts]
-    models = [m for f, m in zip(facts, found, strict=True) if f.kind not in BASELINES and m and m.value is not None]
+    taught = [numbers.guided(f, want.judge) for f in facts]
+    models = [
+        m for f, m, by_judge in zip(facts, found, taught, strict=True)
+        if f.kind not in BASELINES and not by_judge and m and m.value is not None
+    ]  # fmt: skip
     common = _common_protocol([m for m in found if m is not None and m.value is not None])
     values = [m.value for m in models if m.measure == common and m.value is not None]
     best = (max if models[0].better == "higher" else min)(values) if len(values) >= 2 and want.measure.ranked else None
     filled = []
-    for f, m in zip(facts, found, strict=True):
-        is_best = best is not None and m is not None and m.measure == common and m.value == best
+    for f, m, by_judge in zip(facts, found, taught, strict=True):
+        is_best = not by_judge and best is not None and m is not None and m.measure == common and m.value == best
         value = _value(m, want.measure, mark, best=is_best, quiet=f.kind in BASELINES)
         if m is not None and m.value is not None and m.measure != common:
             value = replace(value, note=f"measured as {m.measure}: only what was measured alike compares")
+        if by_judge and m is not None:
+            value = replace(value, note="; ".join(filter(None, (value.note, _GUIDED))))
         filled.append(value)
     return filled
 

@@ -7,10 +7,11 @@
     classifier  a trained one as a file; images in, probabilities and features out
     report      accuracy, F1, confusion, calibration
 
-A judge must not have met the generator that it judges: it is trained on photos alone.
+A judge must not have met the generator that it judges: it is trained on photos alone. One that met it is a guide
+(`load_guide`, `mien.guiding`), which teaches.
 """
 
-from mien.classifiers.classifier import Classifier, Judged, export_classifier, load_classifier
+from mien.classifiers.classifier import Classifier, Judged, export_classifier, load_classifier, load_guide
 from mien.classifiers.settings import ClassifierConfig, Recipe
 from mien.classifiers.training import train_classifier
 
@@ -21,5 +22,6 @@ __all__ = [
     "Recipe",
     "export_classifier",
     "load_classifier",
+    "load_guide",
     "train_classifier",
 ]

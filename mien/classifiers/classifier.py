@@ -22,6 +22,7 @@ from mien.classifiers.published import from_published, to_published
 from mien.classifiers.settings import ClassifierConfig
 from mien.classifiers.training import network_tensors
 from mien.errors import ImageError, MienError, RunError, WeightsError
+from mien.guiding import Guide
 from mien.images import fit_images
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
@@ -115,6 +116,13 @@ def load_classifier(source: str | Path) -> Classifier:
     if broken:
         raise WeightsError(f"{path} holds values that are not numbers (in {broken[0]})", hint="train it again")
     return found
+
+
+def load_guide(source: str | Path) -> Guide:
+    """Load a classifier that is to guide a generator's training; `source` and errors as for `load_classifier`."""
+    found = load_classifier(source)
+    sizes = (found.config.image_size, found.config.image_channels)
+    return Guide(found.name, found.sha256, found.network, found.expressions, *sizes)
 
 
 def _from_run(run: Run) -> Classifier:

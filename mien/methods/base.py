@@ -10,7 +10,7 @@ import abc
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -94,6 +94,10 @@ class Reading:
     """Place of each face in the method's space."""
 
 
+#: Says in logits, (n, k) over a method's expressions, what images in [-1, 1] show, and keeps the graph: `mien.guiding`.
+GuideLogits = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n k"]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class GeneratorSettings:
     """What every method says alike of its generator, of what keeps a warp generator's edits regular, and of what its critic
@@ -140,6 +144,8 @@ class GeneratorSettings:
     repeated its last pixels. What is shown of an image ends where its own picture ends, or another's."""
     lambda_mouth: float = 0.0
     """Weight of how real a second critic finds the mouth, which is all it sees (faces as `mien prepare` aligns them)."""
+    lambda_guide: float = 1.0
+    """Weight of the classification loss by the frozen classifiers that `--guide` names; without any it means nothing."""
     critic_rate: float = 1.0
     """The critic's learning rate as a multiple of the generator's (two time-scale update rule, Heusel et al. 2017)."""
 
@@ -174,6 +180,18 @@ def generator_mouth(config: Any, fake: CriticOutput) -> dict[str, Tensor]:
     return {"mouth": config.lambda_mouth * generator_adversarial(config.adversarial, fake.mouth)}
 
 
+def guided(
+    config: Any,
+    guides: Sequence[GuideLogits],
+    shown: Float[Tensor, "n c h w"],
+    loss: Callable[[Float[Tensor, "n k"]], Tensor],
+) -> dict[str, Tensor]:
+    """Return the weighted mean of a loss over what guides see of edits, as they are shown them; nothing without."""
+    if not guides:
+        return {}
+    return {"guide": config.lambda_guide * torch.stack([loss(guide(shown)) for guide in guides]).mean()}
+
+
 def hidden(images: Float[Tensor, "n c h w"], share: float, batch: Batch) -> Float[Tensor, "n c h w"]:
     """Hide a square of each image, of `share` of its side, at a random place (DiffAugment's cutout, Zhao et al. 2020).
 
@@ -200,6 +218,8 @@ class Method(nn.Module, abc.ABC):
     config: Any
     generator: nn.Module
     critic: PatchCritic
+    guides: Sequence[GuideLogits] = ()
+    """Frozen classifiers that the generator is to convince, too; no part of the method's state."""
 
     @property
     def smallest_batch(self) -> int:

@@ -51,6 +51,7 @@ from mien.methods.base import (
     draw_targets,
     frozen,
     generator_mouth,
+    guided,
     require,
     warp_terms,
 )
@@ -254,12 +255,11 @@ class GANmut(Method):
         """L_adv, as far as the generator has a part in it."""
         return generator_adversarial(self.config.adversarial, fake.realness)
 
-    def equation_3(self, fake: CriticOutput, draw: Draw) -> Float[Tensor, ""]:
+    def equation_3(self, logits: Float[Tensor, "n k"], draw: Draw) -> Float[Tensor, ""]:
         """L_cls^f = E[-log D_cls(c | G(x, z))] over the labelled codes; to `graded_labels` where those are asked for."""
         if self.config.graded:
-            shares = graded_labels(draw, fake.heads[0].shape[1], self.config.graded)
-            return cross_entropy(fake.heads[0], shares, draw.num_labelled)
-        return cross_entropy(fake.heads[0], draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
+            return cross_entropy(logits, graded_labels(draw, logits.shape[1], self.config.graded), draw.num_labelled)
+        return cross_entropy(logits, draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
 
     def equation_4(self, real: CriticOutput, batch: Batch) -> Float[Tensor, ""]:
         """L_cls^r = E[-log D_cls(c' | x)]."""
@@ -308,15 +308,17 @@ class GANmut(Method):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec + lambda_infoG L_info + lambda_rho L_rho."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(*self.shown(batch, edited), mouth=True)
+            [seen] = self.shown(batch, edited)
+            fake = self.critic(seen, mouth=True)
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": self.equation_2_generator(fake),
-            "cls": config.lambda_cls * self.equation_3(fake, draw),
+            "cls": config.lambda_cls * self.equation_3(fake.heads[0], draw),
             "info": config.lambda_info_generator * self.equation_5(fake, codes),
             "rho": config.lambda_rho * self.equation_6(fake, draw),
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
+        terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))
         return terms | generator_mouth(config, fake) | warp_terms(config, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ from mien.methods.base import (
     draw_part,
     frozen,
     generator_mouth,
+    guided,
     require,
     warp_terms,
 )
@@ -245,9 +246,9 @@ class GaussianGANmut(Method):
         log_q = fake.heads[0].float().log_softmax(1)
         return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1).mean()
 
-    def prediction(self, fake: CriticOutput, draw: Draw) -> Float[Tensor, ""]:
+    def prediction(self, logits: Float[Tensor, "n k"], draw: Draw) -> Float[Tensor, ""]:
         """E[-log D_cls(k | G(x, tanh mu_k))] over the codes on the centres."""
-        return cross_entropy(fake.heads[0], draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
+        return cross_entropy(logits, draw.labels.masked_fill(draw.free, NO_CLASS), draw.num_labelled)
 
     def reconstruction(self, batch: Batch, edited: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         """E[||x - G(y, D_coor(x))||_1], the mean over pixels."""
@@ -276,16 +277,18 @@ class GaussianGANmut(Method):
         """L_G = L_adv + lambda_cls L_kl + lambda_prediction L_prediction + lambda_rec L_rec (+ lambda_info L_info)."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(*self.shown(batch, edited), mouth=True)
+            [seen] = self.shown(batch, edited)
+            fake = self.critic(seen, mouth=True)
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": generator_adversarial(config.adversarial, fake.realness),
             "kl": config.lambda_cls * self.divergence(fake, codes),
-            "prediction": config.lambda_prediction * self.prediction(fake, draw),
+            "prediction": config.lambda_prediction * self.prediction(fake.heads[0], draw),
             "rec": config.lambda_rec * ramp * self.reconstruction(batch, edited),
         }
         if config.lambda_info_generator:
             terms["info"] = config.lambda_info_generator * self.regression(fake, codes)
+        terms |= guided(config, self.guides, seen, lambda logits: self.prediction(logits, draw))
         return terms | generator_mouth(config, fake) | warp_terms(config, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ from mien.methods.base import (
     draw_targets,
     frozen,
     generator_mouth,
+    guided,
     require,
     warp_terms,
 )
@@ -150,9 +151,9 @@ class StarGAN(Method):
         soft = self.config.soft_labels and batch.shares is not None
         return cross_entropy(real.heads[0], batch.shares if soft else batch.labels)  # type: ignore[arg-type]
 
-    def equation_3(self, fake: CriticOutput, targets: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+    def equation_3(self, logits: Float[Tensor, "n k"], targets: Int[Tensor, " n"]) -> Float[Tensor, ""]:
         """L_cls^f = E[-log D_cls(c | G(x, c))]."""
-        return cross_entropy(fake.heads[0], targets)
+        return cross_entropy(logits, targets)
 
     def equation_4(self, batch: Batch, edited: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         """L_rec = E[||x - G(G(x, c), c')||_1], the mean over pixels."""
@@ -167,13 +168,15 @@ class StarGAN(Method):
         """L_G = L_adv + lambda_cls L_cls^f + lambda_rec L_rec, and the warp generator's own terms where weighted."""
         config = self.config
         with frozen(self.critic):
-            fake = self.critic(*self.shown(batch, edited), mouth=True)
+            [seen] = self.shown(batch, edited)
+            fake = self.critic(seen, mouth=True)
         ramp = min(1.0, (step + 1) / config.rec_ramp_steps) if config.rec_ramp_steps else 1.0
         terms = {
             "adv": self.equation_1_generator(fake),
-            "cls": config.lambda_cls * self.equation_3(fake, targets),
+            "cls": config.lambda_cls * self.equation_3(fake.heads[0], targets),
             "rec": config.lambda_rec * ramp * self.equation_4(batch, edited),
         }
+        terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, targets))
         return terms | generator_mouth(config, fake) | warp_terms(config, edit)
 
     def equation_6(self, batch: Batch, edited: Float[Tensor, "n c h w"], step: int) -> dict[str, Tensor]:

@@ -138,6 +138,20 @@ def test_a_judge_looks_on_while_a_model_is_trained(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_classifier_guides_a_training(
+    mien: Callable[..., Any], refused: Callable[..., None], drawn: Path, tmp_path: Path
+) -> None:
+    command = ("train", "smoke", "--data", drawn, "--out", tmp_path / "run", *TINY)
+    weight = ("--set", "lambda_guide=0.5")
+    refused(*command, *weight, error="lambda_guide weighs what a guide says", hint="--guide")
+    refused(*command, "--guide", "judge-vgg", error="judge-vgg", hint="judge-vgg16")
+    refused(*command, "--guide", "judge-vgg16", "--set", "lambda_guide=0", error="lambda_guide is 0.0", hint="above 0")
+    assert not (tmp_path / "run").exists()
+    said = mien(*command, *weight, "--guide", "judge-vgg16", "--judge", "judge-vgg16")
+    assert said.code == 0 and "generator/guide" in said.err
+    assert "note: judge-vgg16 guides this run" in said.err
+
+
 def test_three_commands_lead_from_a_dataset_to_an_edited_photo(
     mien: Callable[..., Any], refused: Callable[..., None], drawn: Path, photo: Path
 ) -> None:

@@ -90,6 +90,19 @@ def test_other_protocols_do_not_compete() -> None:
     assert "expression-of-4-f1" in cells["third"][0].note and not cells["first"][0].note
 
 
+def test_who_guided_a_model_is_no_judge_of_it() -> None:
+    found = made(
+        {name: number("expression-f1", i / 10 + 0.5, 0.0, 70, "higher") for i, name in enumerate(MODELS)}, judge="vgg16"
+    )
+    (teacher,) = (judge.sha256 for judge in found.judges if judge.name == "vgg16")
+    contestants = tuple(
+        replace(f, guides=("0" * 64, teacher) if f.name == MODELS[2] else ()) for f in found.contestants
+    )
+    cells = column(overview(replace(found, contestants=contestants)), "expression F1")
+    assert [cells[name][0].best for name in MODELS] == [False, True, False]
+    assert ["guided" in cells[name][0].note for name in MODELS] == [False, False, True]
+
+
 def test_undefined_is_a_dash_with_its_reason_never_a_number(found: Outcome) -> None:
     reason = "the judge's probability rises by more than 0.05 on no curve"
     table = next(table for table in all_tables(found) if table.name == "smoothness")

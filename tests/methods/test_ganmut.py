@@ -143,7 +143,9 @@ def test_equation_2_is_the_wasserstein_loss() -> None:
 def test_equation_3_is_the_cross_entropy_of_the_labelled_codes(method: GANmut) -> None:
     fake = says([[0.9, 0.1], [0.9, 0.1], [0.25, 0.75], [0.5, 0.5]])
     draw = drawn([1, 1, 1, 0], [0.5] * 4, free=2)
-    assert method.equation_3(fake, draw).item() == pytest.approx((-math.log(0.75) - math.log(0.5)) / 2, rel=1e-5)
+    assert method.equation_3(fake.heads[0], draw).item() == pytest.approx(
+        (-math.log(0.75) - math.log(0.5)) / 2, rel=1e-5
+    )
 
 
 def test_equation_3_when_graded_asks_for_as_much_of_the_label_as_the_radius_says(method: GANmut) -> None:
@@ -153,14 +155,14 @@ def test_equation_3_when_graded_asks_for_as_much_of_the_label_as_the_radius_says
         [1, 1, 0, 1], [1.0, 0.6, 0.1, 1.0], free=1
     )  # the first has no label; the third is neutral at any radius
     by_hand = [-0.6 * math.log(0.75) - 0.4 * math.log(0.25), -math.log(0.5), -math.log(0.8)]
-    assert graded.equation_3(fake, draw).item() == pytest.approx(sum(by_hand) / 3, rel=1e-5)
+    assert graded.equation_3(fake.heads[0], draw).item() == pytest.approx(sum(by_hand) / 3, rel=1e-5)
     exact = says(
         [[0.9, 0.1], [0.4, 0.6], [1.0, 1e-30], [1e-30, 1.0]]
     )  # nothing is left to gain where D_cls says just that
     entropy = -0.6 * math.log(0.6) - 0.4 * math.log(0.4)
-    assert graded.equation_3(exact, draw).item() == pytest.approx(entropy / 3, rel=1e-5)
+    assert graded.equation_3(exact.heads[0], draw).item() == pytest.approx(entropy / 3, rel=1e-5)
     by_hand[0] = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)  # 0.6 of 0.8
-    assert changed(method, graded=0.8, lambda_rho=0.0).equation_3(fake, draw).item() == pytest.approx(
+    assert changed(method, graded=0.8, lambda_rho=0.0).equation_3(fake.heads[0], draw).item() == pytest.approx(
         sum(by_hand) / 3, rel=1e-5
     )
 
@@ -171,7 +173,7 @@ def test_official_bug_free_codes_are_left_out_by_their_number_and_not_by_a_hard_
 ) -> None:
     probabilities = [0.1, 0.2, 0.4, 0.8]
     fake = says([[1 - p, p] for p in probabilities])
-    loss = changed(method, num_free_codes=free).equation_3(fake, drawn([1] * 4, [0.5] * 4, free))
+    loss = changed(method, num_free_codes=free).equation_3(fake.heads[0], drawn([1] * 4, [0.5] * 4, free))
     assert loss.item() == pytest.approx(-sum(map(math.log, probabilities[free:])) / (4 - free), rel=1e-5)
 
 
@@ -256,7 +258,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     fake = method.critic(edited)
     expected = {
         "adv": method.equation_2_generator(fake),
-        "cls": 2 * method.equation_3(fake, draw),
+        "cls": 2 * method.equation_3(fake.heads[0], draw),
         "info": 3 * method.equation_5(fake, codes),
         "rho": 4 * method.equation_6(fake, draw),
         "rec": 6 * 0.5 * method.equation_7(batch, edited),  # the fifth of ten steps of the ramp

@@ -42,7 +42,7 @@ def test_axes_learn_from_equation_3_through_the_generator(method: GANmut) -> Non
     batch, draw = batch_of(), drawn([1, 1, 1, 2, 3, 4, 5, 0], [0.7] * 8, free=2)
     edited = ganmut.apply_edit(batch.images, method.generator(batch.images, codes_of(draw, method.axes)))
     with frozen(method.critic):
-        method.equation_3(method.critic(edited), draw).backward()
+        method.equation_3(method.critic(edited).heads[0], draw).backward()
     assert method.axes.grad is not None
     moved = method.axes.grad.norm(dim=1) > 0
     assert moved.tolist() == [True, True, True, True, True, False]  # nobody asked for anger

@@ -75,7 +75,7 @@ def test_equations_2_and_3_are_cross_entropies_of_true_and_of_target_labels(meth
     output = says(0.0, [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.4, 0.1])
     assert method.equation_2(output, batch_of([3, 2])).item() == pytest.approx(-math.log(0.4))
     targets = torch.tensor([0, 3])
-    assert method.equation_3(output, targets).item() == pytest.approx(-math.log(0.1))
+    assert method.equation_3(output.heads[0], targets).item() == pytest.approx(-math.log(0.1))
 
 
 def test_equation_2_may_take_votes(method: StarGAN) -> None:
@@ -110,7 +110,7 @@ def test_equation_5_adds_its_terms_with_their_weights(method: StarGAN) -> None:
     terms = method.equation_5(batch, edit, edited, targets, step=0)
     assert {name: value.item() for name, value in terms.items()} == {
         "adv": pytest.approx(method.equation_1_generator(fake).item()),
-        "cls": pytest.approx(2 * method.equation_3(fake, targets).item()),
+        "cls": pytest.approx(2 * method.equation_3(fake.heads[0], targets).item()),
         "rec": pytest.approx(6 * 0.25 * method.equation_4(batch, edited).item()),
     }
     with_maps = changed(method, generator="warp", lambda_bend=1.0, lambda_stretch=1.0, lambda_fold=1.0, lambda_mask=1.0)

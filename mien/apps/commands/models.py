@@ -13,6 +13,7 @@ import typer
 
 from mien.apps import given, options
 from mien.apps.output import say
+from mien.errors import ConfigError
 
 if TYPE_CHECKING:
     from mien.starting import StartingPoint
@@ -31,13 +32,15 @@ def train(
     minutes: options.Minutes = None,
     workers: options.LoadingWorkers = 2,
     judge: options.WatchingJudges = None,
+    guide: options.Guides = None,
     dry_run: options.DryRun = False,
 ) -> None:
     """Train a preset on a prepared set.
 
     The run folder fills with losses, sample pictures and checkpoints; with --judge also with the F1 of the edits whenever
-    samples are drawn (`--set sample_every=500`). The same command resumes what was interrupted, also with another number
-    of devices. `torchrun --no-python ... mien train` starts it on several machines.
+    samples are drawn (`--set sample_every=500`). With --guide a classifier that has learned from photos tells the
+    generator what its edits look like, beside the critic. The same command resumes what was interrupted, also with
+    another number of devices. `torchrun --no-python ... mien train` starts it on several machines.
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
 
@@ -48,7 +51,10 @@ def train(
     from mien.presets import configure, find_preset
 
     found = find_preset(preset)
-    method_config, train_config = configure(found, given.settings(setting or [], "--set"))
+    settings = given.settings(setting or [], "--set")
+    method_config, train_config = configure(found, settings)
+    if "lambda_guide" in settings and not guide:
+        raise ConfigError("lambda_guide weighs what a guide says, and there is none", hint="name one with --guide")
     if dry_run:
         whole = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
         print(json.dumps(whole, indent=2))
@@ -60,7 +66,13 @@ def train(
     origin = starting_point(init) if init is not None else None
     if leads(devices) and not (out / "config.json").exists():
         _say_of_start(preset, init, origin, method_config)
-    how = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
+    how: dict[str, Any] = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
+    if guide:
+        from mien.classifiers import load_guide
+
+        how["guides"] = [load_guide(each) for each in guide]
+        for each in sorted({*guide} & {*(judge or [])}) if leads(devices) else ():
+            say(f"note: {each} guides this run: what it says as a judge is what the generator was taught to be told")
     if judge:
         from mien.benchmark.watching import watch
 
