@@ -14,3 +14,10 @@ def guides_of(description: Mapping[str, Any]) -> list[dict[str, str]]:
     before = start.get("guides") if isinstance(start, Mapping) else None
     found = [*(before or []), *(training.get("guides") or [])]
     return list({guide["sha256"]: dict(guide) for guide in found if "sha256" in guide}.values())
+
+
+def edited_faces(description: Mapping[str, Any]) -> int:
+    """Return on how many edited faces (`mien augment`) a model or classifier was trained, by its description."""
+    training = description.get("training", description)
+    data = training.get("data") if isinstance(training, Mapping) else None
+    return int(data.get("edited", 0)) if isinstance(data, Mapping) else 0

@@ -32,6 +32,8 @@ class Preset:
     """What differs from the method's defaults."""
     train_settings: Mapping[str, Any]
     """What differs from the loop's defaults."""
+    guided: bool = False
+    """Whether its settings were made for training with a guide (`mien train --guide`)."""
 
 
 #: What pays, on a GPU as on a CPU: no five critic steps, lazy R1 on the mean patch, targets uniform over expressions,
@@ -141,6 +143,9 @@ _FINE: Mapping[str, Any] = {
     "lambda_mouth": 2.0,
     "lambda_penalty": 0.05,
 }
+#: The same with a guide, which knows rare expressions better than the critic: the critic's class loss, and what it asks for
+#: in small places, can be weak then, and light may cost more where it is strong.
+_GUIDED: Mapping[str, Any] = {**_FINE, "lambda_cls": 0.5, "lambda_guide": 1.0, "lambda_spots": 240.0}
 _OURS_64: Mapping[str, Any] = {
     **_OURS, "image_size": 64, "image_channels": 1, "generator_channels": 48, "critic_layers": 5, "hide_beyond": True,
 }  # fmt: skip
@@ -279,11 +284,12 @@ PRESETS: dict[str, Preset] = {
         train_settings={**_GPU_LOOP, "steps": 10_000, "decay_share": 0.7},
     ),
     "ganmut-mixed-128": Preset(
-        summary="the same at 128 px, with --init of such a run, on FER2013 and faces in the wild together; for a GPU",
+        summary="the same at 128 px, with --init of such a run and --guide, on two data sets together; for a GPU",
         promise="not measured yet",
         method="ganmut",
-        method_settings={**_OURS_64, **_FINE},
+        method_settings={**_OURS_64, **_GUIDED},
         train_settings={**_GPU_LOOP, **_AS_THEY_COME, "steps": 12_000, "decay_share": 0.7},
+        guided=True,
     ),
     "ganmut-fer2013-cpu": Preset(
         summary="GANmut on FER2013, 7 expressions, 52 px, for a CPU: expressions strong, at the price of blotches",
@@ -328,6 +334,14 @@ PRESETS: dict[str, Preset] = {
         method="ganmut",
         method_settings={**_CPU, **_FINE},
         train_settings={**_CPU_LOOP, **_AS_THEY_COME, "steps": 1500, "decay_share": 0.8, "ema_decay": 0.999},
+    ),
+    "ganmut-mixed-128-cpu-guided": Preset(
+        summary="its seventh part, with --init MODEL and --guide: a classifier tells it what its edits look like",
+        promise="GANMUT_GUIDED_PROMISE",
+        method="ganmut",
+        method_settings={**_CPU, **_GUIDED},
+        train_settings={**_CPU_LOOP, **_AS_THEY_COME, "steps": 1800, "decay_share": 0.8, "ema_decay": 0.999},
+        guided=True,
     ),
     "ganmut-affectnet": Preset(
         summary="GANmut's official setting: AffectNet, 7 expressions, 128 px RGB, two million steps",

@@ -12,24 +12,25 @@ the first slash):
     training.csv                     subDirectory_filePath,expression,subject; expressions as AffectNet's integers
     validation.csv, test.csv         where the set has such a split
 
-Images are PNG, the pixels of the set. Images without a label have no place in either form and are left out.
+Images are PNG, the pixels of the set; those that a model has edited (`mien augment`) carry the mark that says so. Images
+without a label have no place in either form and are left out.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mien.datasets.sample import TRAIN
 from mien.errors import ConfigError, DataError
 from mien.expressions import AFFECTNET_ORDER, VOCABULARY
-from mien.prepared import PreparedSet
+from mien.images import encode_photo
+from mien.prepared import EDITED, PreparedSet
 from mien.prepared.lock import FolderLock
+from mien.provenance import EditMark
 from mien.shards import SHARE_COLUMNS, read_json, write_csv, write_file, write_json
 
 #: The forms in which a set can be unpacked.
@@ -69,7 +70,7 @@ def _write_all(
     """Write the images that are missing, then the lists; what marks the folder as unfinished goes last."""
     for leftover in out.rglob("*.partial"):  # of a run that was killed while it wrote
         leftover.unlink()
-    paths = [_path(prepared, index, form) for index in chosen.tolist()]
+    paths, marks = [_path(prepared, index, form) for index in chosen.tolist()], _marks(prepared)
     for folder in sorted({(out / path).parent for path in paths}):
         folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, len(chosen), _BATCH):
@@ -78,7 +79,7 @@ def _write_all(
             place for place in range(start, min(start + _BATCH, len(chosen))) if not (out / paths[place]).exists()
         ]
         for place, pixels in zip(missing, prepared.images(chosen[missing]), strict=True):
-            write_file(out / paths[place], [_png(pixels)])
+            write_file(out / paths[place], [_png(pixels, marks.get(int(chosen[place])))])
         if report:
             report(min(start + _BATCH, len(chosen)), len(chosen))
     if form == "folders":
@@ -108,7 +109,8 @@ def _begin(prepared: PreparedSet, out: Path, form: str) -> None:
 def _path(prepared: PreparedSet, index: int, form: str) -> str:
     """Return where an image goes, with slashes; the number keeps names apart and in the set's order."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(prepared.keys[index].rsplit("/", 1)[-1]).stem)
-    name = f"{index:07d}-{name[-_LONGEST_NAME:]}.png"
+    edited = f"{EDITED}-" if EDITED in prepared.keys[index] and EDITED not in name else ""
+    name = f"{index:07d}-{edited}{name[-_LONGEST_NAME:]}.png"
     if form == "ganmut":
         return f"images/{name}"
     return f"{prepared.splits[index]}/{VOCABULARY[prepared.labels[index]]}/{name}"
@@ -141,8 +143,17 @@ def _write_lists(prepared: PreparedSet, out: Path, chosen: np.ndarray, paths: li
             write_csv(out / f"{name}.csv", ("subDirectory_filePath", "expression", "subject"), lines)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _marks(prepared: PreparedSet) -> dict[int, EditMark]:
+    """Return what those images have to say of themselves that a model has edited."""
+    recipe = prepared.manifest["recipe"]
+    model = recipe["options"].get("model") if recipe["dataset"] == "augmentation" else None
+    painter = f"{model['name']} {model['sha256']}" if model else "not known"
+    return {
+        index: EditMark(f"{VOCABULARY[prepared.labels[index]]} @ {float(prepared.intensity[index]):g}", painter)
+        for index in np.flatnonzero(prepared.edited).tolist()
+    }
+
+
+def _png(pixels: np.ndarray, mark: EditMark | None) -> bytes:
     """Encode uint8 (size, size, channels); one channel stays one."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode_photo("face.png", pixels[..., 0] if pixels.shape[2] == 1 else pixels, mark=mark)

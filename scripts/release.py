@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from mien.benchmark.results import Result, read_results
-from mien.classifiers import export_classifier
+from mien.classifiers import export_classifier, load_classifier
 from mien.classifiers.settings import configure as configure_judge
 from mien.exporting import export_onnx
+from mien.methods.base import setting_as_text
 from mien.prepared import PreparedSet
 from mien.presets import settings_beside
 from mien.pretrained import WEIGHTS, export, training_seconds
@@ -62,13 +63,36 @@ TOLD = ("expression-f1", "expression-of-", "conditional-fed", "smoothness-per-fa
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results.jsonl"
 
 
-def command(configuration: dict[str, Any], part: int, place: str, steps: int) -> str:
-    """Return the command that trained a run of this configuration, on the set in `place`, as part of a chain from 1 on."""
+def command(configuration: dict[str, Any], part: int, place: str, steps: int, guides: dict[str, str]) -> str:
+    """Return the command that trained a run of this configuration, on the set in `place`, as part of a chain from 1 on.
+
+    `guides` says by their hash what the commands call the runs that guided it.
+    """
     preset = configuration["preset"]
     ended = f"  # to step {steps}" if steps < configuration["train_config"]["steps"] else ""
     changed = "".join(f" --set {setting}" for setting in settings_beside(preset, configuration))
     start = f" --init PART{part - 1}" if part > 1 else ""
-    return f"mien train {preset} --data {place} --out PART{part}{start}{changed}{ended}"
+    taught = "".join(f" --guide {guides[guide['sha256']]}" for guide in configuration.get("guides", ()))
+    return f"mien train {preset} --data {place} --out PART{part}{start}{taught}{changed}{ended}"
+
+
+def judge_command(run: Run, place: str, out: str) -> str:
+    """Return the command that trained a run of `mien train-judge`."""
+    settings = run.configuration
+    network, recipe = configure_judge(settings["preset"], {})
+    default = json.loads(json.dumps(asdict(network) | asdict(recipe)))
+    found = settings["classifier"] | settings["recipe"]
+    options = "".join(f" --set {key}={setting_as_text(found[key])}" for key in default if found[key] != default[key])
+    return f"mien train-judge {settings['preset']} --data {place} --out {out}{options}"
+
+
+def guide_places(run: Run, guides: list[Run]) -> dict[str, tuple[str, Run]]:
+    """Return, by the hash that a run noted of its guides, what commands call each and its run, found among those given."""
+    by_hash = {load_classifier(guide.path).sha256: guide for guide in guides}
+    noted = [guide["sha256"] for guide in run.configuration.get("guides", ())]
+    if missing := [digest for digest in noted if digest not in by_hash]:
+        raise SystemExit(f"{run.path} was guided by {missing[0][:12]}: give its run with --guide")
+    return {digest: (f"GUIDE{list(by_hash).index(digest) + 1}", by_hash[digest]) for digest in noted}
 
 
 def prepare_command(recipe: dict[str, Any], place: str) -> str:
@@ -86,12 +110,15 @@ def facts_of(run: Run) -> dict[str, int]:
     return {"steps": steps, "images": steps * batch_size, "seconds": round(training_seconds(stats, batch_size))}
 
 
-def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: list[str], images: str) -> Path:
+def release(
+    runs: list[Run], data: Path, name: str, after: str | None, made_by: list[str], images: str, guides: list[Run]
+) -> Path:
     """Export the last of a chain of runs under a name, with the facts that only its prepared set and presets know.
 
     `after` names shipped weights that the chain went on from: their commands and parts come first, and another set than
     theirs is called DATA2, or DATA3 after such a one. `made_by` are the commands that made a set that is a combination, of
-    which the manifest knows the parents' hashes only; `images` are the datasets in words.
+    which the manifest knows the parents' hashes only; `images` are the datasets in words. `guides` are the runs of
+    `mien train-judge` that guided any of the chain, trained on the same set.
     """
     prepared = PreparedSet.open(data)
     for run in runs:
@@ -115,7 +142,14 @@ def release(runs: list[Run], data: Path, name: str, after: str | None, made_by: 
         commands += made_by or [prepare_command(recipe, place)]
     for run in runs:
         parts.append(facts_of(run))
-        commands.append(command(run.configuration, len(parts), place, parts[-1]["steps"]))
+        places = guide_places(run, guides)
+        for called, guide in places.values():
+            if guide.configuration["data"]["hash"] != prepared.hash:
+                raise SystemExit(f"{guide.path} was trained on another set than {data}")
+            if (line := judge_command(guide, place, called)) not in commands:
+                commands.append(line)
+        called = {digest: word for digest, (word, _) in places.items()}
+        commands.append(command(run.configuration, len(parts), place, parts[-1]["steps"], called))
     images = images or "FER2013"
     facts = {
         "commands": commands,
@@ -137,12 +171,8 @@ def release_judge(run: Run, data: Path, name: str) -> Path:
     prepared = PreparedSet.open(data)
     if run.configuration["data"]["hash"] != prepared.hash:
         raise SystemExit(f"{run.path} was trained on another set than {data}")
-    settings = run.configuration
-    _, recipe = configure_judge(settings["preset"], {})
-    changed = {k: v for k, v in settings["recipe"].items() if v != json.loads(json.dumps(asdict(recipe)))[k]}
-    options = "".join(f" --set {key}={value}" for key, value in changed.items())
     facts = {
-        "commands": [f"mien train-judge {settings['preset']} --data DATA --out RUN{options}"],
+        "commands": [judge_command(run, "DATA", "RUN")],
         "data": {
             "hash": prepared.hash,
             "counts": {split: prepared.manifest["counts"][split] for split in ("train", "validation")},
@@ -213,6 +243,7 @@ def main() -> None:
     parser.add_argument("--after", help="shipped weights that the first of the runs started from")
     parser.add_argument("--made-by", action="append", default=[], metavar="COMMAND", help="made --data; repeatable")
     parser.add_argument("--images", default="", help="the datasets in words, for the licence; otherwise FER2013")
+    parser.add_argument("--guide", type=Path, action="append", default=[], metavar="RUN", help="guided; repeatable")
     parser.add_argument("--name", required=True)
     parser.add_argument("--metrics", type=Path, nargs="+", metavar="REPORT")
     parser.add_argument("--judge", type=Path, metavar="RUN")
@@ -224,7 +255,8 @@ def main() -> None:
         print(release_judge(Run.read(given.judge), given.data, given.name))
         return
     runs = [Run.read(path) for path in given.runs]
-    print(release(runs, given.data, given.name, given.after, given.made_by, given.images))
+    guides = [Run.read(path) for path in given.guide]
+    print(release(runs, given.data, given.name, given.after, given.made_by, given.images, guides))
     print(export_onnx(given.name, WEIGHTS / f"{given.name}.onnx"))
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where mien is not installed
 
-from mien.classifiers import export_classifier, train_classifier
+from mien.classifiers import export_classifier, load_guide, train_classifier
 from mien.classifiers.settings import configure as configure_judge
 from mien.datasets import READERS
 from mien.errors import MienError
@@ -63,6 +63,13 @@ class Part:
     """Whether it is a classifier."""
     after: str | None = None
     """The part whose networks it starts from."""
+    guide: str | None = None
+    """The classifier that guides it."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the parts that must be done before."""
+        return tuple(name for name in (self.after, self.guide) if name)
 
 
 _SMALL = {"generator_channels": 8, "generator_blocks": 1, "critic_channels": 8, "batch_size": 16, "steps": 6}
@@ -83,8 +90,9 @@ PARTS = (
     # Expressions first, then realism: what ships is the second part.
     Part("ganmut-fer2013-first", "fer2013-64", "ganmut-fer2013", {}, _SMALL),
     Part("ganmut-fer2013", "fer2013-64", "ganmut-fer2013-finish", {}, _SMALL, after="ganmut-fer2013-first"),
-    # The same networks go on at twice their side.
-    Part("ganmut-mixed-128", "mixed-128", "ganmut-mixed-128", {}, _SMALL_128, after="ganmut-fer2013"),
+    # The same networks go on at twice their side, told what their edits look like by a classifier that judges nobody.
+    Part("guide", "mixed-128", "resnet18-guide", {"precision": "bf16-mixed"}, _SMALL_JUDGE, judge=True),
+    Part("ganmut-mixed-128", "mixed-128", "ganmut-mixed-128", {}, _SMALL_128, after="ganmut-fer2013", guide="guide"),
     Part("judge-resnet18", "fer2013-48", "resnet18-small", {"precision": "bf16-mixed"}, _SMALL_JUDGE, judge=True),
     Part("judge-vgg16", "fer2013-48", "vgg16_bn-small", {"precision": "bf16-mixed"}, _SMALL_JUDGE, judge=True),
 )
@@ -122,9 +130,11 @@ def train_part(part: Part, data: Path, runs: Path, small: bool, until: float) ->
         loop = dataclasses.replace(loop, steps=part.epochs * (count // loop.batch_size))
     minutes = max(0.0, until - time.monotonic()) / 60
     init = starting_point(runs / part.after) if part.after else None
+    guides = [load_guide(runs / part.guide)] if part.guide else []
     run = train(
-        part.preset, preset.method, method, loop, data / part.data, runs / part.name, say, init, minutes=minutes
-    )
+        part.preset, preset.method, method, loop, data / part.data, runs / part.name, say, init, minutes=minutes,
+        guides=guides,
+    )  # fmt: skip
     if run.step < loop.steps:
         raise OutOfTimeError
     return run
@@ -191,10 +201,9 @@ def main() -> int:
     for part in (part for part in PARTS if not given.only or part.name in given.only):
         done = given.out / "done" / f"{part.name}.json"
         if not done.exists():
-            if part.after and not (given.out / "done" / f"{part.after}.json").exists():
-                print(
-                    f"error: {part.name} goes on from {part.after}, which is not done: train it first", file=sys.stderr
-                )
+            missing = [name for name in part.needs if not (given.out / "done" / f"{name}.json").exists()]
+            if missing:
+                print(f"error: {part.name} needs {missing[0]}, which is not done: train it first", file=sys.stderr)
                 return 2
             try:
                 if until - time.monotonic() < LEAST_SECONDS and rows and not given.rehearse:

@@ -12,6 +12,7 @@ import pytest
 
 from mien.classifiers import load_classifier
 from mien.pretrained import load_model
+from mien.runs import Run
 
 pytestmark = pytest.mark.slow
 
@@ -34,19 +35,22 @@ def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tm
     early = run(tmp_path / "early", "--only", "ganmut-fer2013")
     assert (early.returncode, early.stderr.count("ganmut-fer2013-first")) == (2, 1)
     names = [line.split()[0] for line in done.stdout.splitlines()[1:-1]]
-    ganmuts = ["ganmut-fer2013-first", "ganmut-fer2013", "ganmut-mixed-128"]
+    ganmuts = ["ganmut-fer2013-first", "ganmut-fer2013", "guide", "ganmut-mixed-128"]
     assert names == ["stargan-fer2013", *ganmuts, "judge-resnet18", "judge-vgg16"]
     assert done.stdout.splitlines()[-1].endswith("minutes of training in all")
     for name in names:
         weights = tmp_path / "weights" / f"{name}.safetensors"
-        loaded = load_classifier(weights) if name.startswith("judge") else load_model(weights)
-        assert "neutral" in loaded.expressions if name.startswith("judge") else loaded.method is not None
+        classifies = name == "guide" or name.startswith("judge")
+        loaded = load_classifier(weights) if classifies else load_model(weights)
+        assert "neutral" in loaded.expressions if classifies else loaded.method is not None
         facts = json.loads((tmp_path / "done" / f"{name}.json").read_text())
         assert facts["steps"] > 0
     for name, before_it in (("ganmut-fer2013", "ganmut-fer2013"), ("ganmut-mixed-128", "ganmut-fer2013-finish")):
         started = json.loads((tmp_path / "runs" / name / "config.json").read_text())["init"]
         assert started["preset"] == before_it
     assert load_model(tmp_path / "weights" / "ganmut-mixed-128.safetensors").image_size == 128
+    (guide,) = Run.read(tmp_path / "runs" / "ganmut-mixed-128").configuration["guides"]
+    assert guide["name"] == "guide"
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     again = run(tmp_path)
     assert (again.returncode, again.stdout) == (0, done.stdout)

@@ -98,11 +98,11 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, form: str, monkeypatch: pyte
     unpack(prepared, tmp_path / "whole", form)
     real, written = unpacking._png, []
 
-    def dying(pixels: np.ndarray) -> bytes:
+    def dying(pixels: np.ndarray, mark: None) -> bytes:
         written.append(1)
         if len(written) == 4:
             raise KeyboardInterrupt
-        return real(pixels)
+        return real(pixels, mark)
 
     monkeypatch.setattr(unpacking, "_png", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -104,3 +104,14 @@ def reader_options(dataset: str, settings: dict[str, str]) -> dict[str, Any]:
         except ValueError:
             raise ConfigError(f"{name}={value} is no whole number", hint=f"for example {name}={known[name]}") from None
     return chosen
+
+
+def span(text: str, option: str) -> tuple[float, float]:
+    """Return the two numbers of `FROM:TO`; a single one stands for both."""
+    from mien.errors import ConfigError
+
+    first, _, last = text.partition(":")
+    try:
+        return float(first), float(last or first)
+    except ValueError:
+        raise ConfigError(f"`{option} {text}` is no FROM:TO", hint=f"for example `{option} 0.6:1`") from None

@@ -214,7 +214,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the whole configu
 # --- judges ------------------------------------------------------------------------------------------------------
 
 Judge = Annotated[
-    str, typer.Argument(metavar="PRESET", help="resnet18, resnet50, vgg16_bn, resnet18-small or vgg16_bn-small.")
+    str,
+    typer.Argument(
+        metavar="PRESET", help="resnet18, resnet50, vgg16_bn, resnet18-small, vgg16_bn-small or resnet18-guide."
+    ),
 ]
 JudgeInit = Annotated[
     Path | None,
@@ -338,6 +341,47 @@ LeaveOutList = Annotated[
         help="Leave out images: a file with a key in each line, or `fer2013-covered`, FER2013's faces behind hands.",
     ),
 ]
+FilledUp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expression",
+        "-e",
+        metavar="NAME",
+        show_default="all that set and model know",
+        help="Fill up this expression; repeatable.",
+    ),
+]
+FilledTo = Annotated[
+    int | None,
+    typer.Option(
+        "--count",
+        metavar="NUMBER",
+        min=1,
+        show_default="as many as the most frequent has",
+        help="Training images that each expression is to have.",
+    ),
+]
+EditedIntensities = Annotated[
+    str,
+    typer.Option("--intensity", "-i", metavar="FROM:TO", help="Each edit has its own intensity between these, 0 to 1."),
+]
+EditedOrigin = Annotated[
+    str,
+    typer.Option(
+        "--of", metavar="WHICH", help="Which training faces are edited: `neutral` ones, or `any` that look otherwise."
+    ),
+]
+EditsJudge = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="JUDGE",
+        show_default=False,
+        help="Take only edits in which this classifier sees what was asked: a run of `mien train-judge`, a .safetensors "
+        "file or a shipped name, `judge-vgg16`.",
+    ),
+]
+EditsSeed = Annotated[int, typer.Option("--seed", metavar="NUMBER", help="Another choice of faces and intensities.")]
 ReportOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="REPORT", show_default=False, help="Folder for a report with pictures."),

@@ -15,6 +15,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def edited_note(prepared: Any) -> str:
+    """Return what a person who trains on a prepared set is to know of its edited faces; nothing where there are none."""
+    count = int(prepared.edited.sum())
+    return f"{count:,} of the {len(prepared):,} images of {prepared.path} are edited faces" if count else ""
+
+
 def say_start(model: Any, start: str) -> None:
     """Say that edits start from the faces as they are, where `auto` was asked of a model that cannot read them."""
     from mien.editing.reading import can_read

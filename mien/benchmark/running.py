@@ -22,6 +22,7 @@ from mien.benchmark.protocol import Protocol
 from mien.benchmark.showing import draw_examples, faces_of_photos
 from mien.classifiers import Classifier, load_classifier
 from mien.errors import ConfigError
+from mien.lineage import edited_faces
 from mien.prepared import PreparedSet
 from mien.runs import describe_machine
 from mien.version import VERSION
@@ -114,6 +115,12 @@ def _check_writable(out: Path) -> None:
 
 def _open_judges(sources: Sequence[str], device: str) -> list[Classifier]:
     judges = [load_classifier(source).to(device) for source in sources]
+    for judge in judges:
+        if edited := edited_faces(judge.description):
+            raise ConfigError(
+                f"judge `{judge.name}` has learned from {edited:,} edited faces (`mien augment`)",
+                hint="take a judge that was trained on photos alone",
+            )
     names = [judge.name for judge in judges]
     if len(set(judge.sha256 for judge in judges)) < len(judges):
         raise ConfigError("the same judge was given twice", hint="give judges that differ, best in architecture too")

@@ -28,9 +28,9 @@ on a cluster.
     reading.py     the finished folder -> labels in memory, images mapped: `PreparedSet`
 """
 
-from mien.prepared.layout import VERSION
+from mien.prepared.layout import EDITED, VERSION
 from mien.prepared.parts import Channels, Crop
 from mien.prepared.reading import PreparedSet
 from mien.prepared.writing import Report, prepare
 
-__all__ = ["VERSION", "Channels", "Crop", "PreparedSet", "Report", "prepare"]
+__all__ = ["EDITED", "VERSION", "Channels", "Crop", "PreparedSet", "Report", "prepare"]

@@ -13,6 +13,8 @@ _READABLE = (1, VERSION)
 MANIFEST, REJECTED = "manifest.json", "rejected.csv"
 #: There only while the set is being made.
 RECIPE, LOCK = "preparing.json", "preparing.lock"
+#: Stands in the key of every image that a model has edited (`mien.augmenting`), and in the names of files made of it.
+EDITED = "mien-edited"
 
 
 def check_version(description: Any, path: Path) -> None:

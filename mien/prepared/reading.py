@@ -12,7 +12,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
 from mien.images import Frame
-from mien.prepared.layout import MANIFEST, RECIPE, REJECTED, check_version
+from mien.prepared.layout import EDITED, MANIFEST, RECIPE, REJECTED, check_version
 from mien.shards import EVERYWHERE, hash_file, map_images, read_columns, read_csv, read_json, shard_from_json
 
 #: Points along a side at which is asked whether an image shows its picture.
@@ -106,13 +106,20 @@ class PreparedSet:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Return what a run notes of its data: hash, dataset, and who found the faces (None: nobody)."""
-        return {"hash": self.hash, "dataset": self.manifest["dataset"], "detector": "+".join(self.detectors) or None}
+        """Return what a run notes of its data: hash, dataset, who found the faces (None: nobody), how many are edited."""
+        origin = {"hash": self.hash, "dataset": self.manifest["dataset"], "detector": "+".join(self.detectors) or None}
+        edited = int(self.edited.sum())
+        return origin | ({"edited": edited} if edited else {})
 
     @property
     def expressions(self) -> tuple[str, ...]:
         """Names of the expressions that occur, in the vocabulary's order."""
         return tuple(name for index, name in enumerate(VOCABULARY) if (self.labels == index).any())
+
+    @property
+    def edited(self) -> np.ndarray:
+        """Say which images a model has edited, so that they are no photos: bool (N,)."""
+        return np.array([EDITED in key for key in self.keys], bool)
 
     def person(self, index: int) -> tuple[str, str] | None:
         """Return who is shown, equal for the same person; names without a letter, `12`, mean one only in one source."""

@@ -20,6 +20,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     detection.detect_study,
     data.prepare,
     sets.combine,
+    sets.augment,
     sets.inspect,
     sets.unpack,
     models.train,

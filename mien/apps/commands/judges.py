@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.apps import given, options
-from mien.apps.output import say
+from mien.apps.output import edited_note, say
 
 
 def train_judge(
@@ -43,6 +43,8 @@ def train_judge(
     from mien.prepared import PreparedSet
 
     prepared = PreparedSet.open(data)
+    if note := edited_note(prepared):
+        say(f"note: {note}: what learns from them recognises expressions, and judges no generator")
     can_be_measured = len(prepared.select(split="validation", expressions=network.expressions)) > 0
     if can_be_measured:
         import matplotlib  # noqa: F401  # what is missing is said now, not after hours of training

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mien.apps import given, options
-from mien.apps.output import say
+from mien.apps.output import edited_note, say
 from mien.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def train(
         whole = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
         print(json.dumps(whole, indent=2))
         return
+    from mien.prepared import PreparedSet
     from mien.pretrained import starting_point
     from mien.processes import leads
     from mien.training import train as run_training
@@ -66,6 +67,10 @@ def train(
     origin = starting_point(init) if init is not None else None
     if leads(devices) and not (out / "config.json").exists():
         _say_of_start(preset, init, origin, method_config)
+        if edited := edited_note(PreparedSet.open(data)):
+            say(f"note: {edited}: a generator that learns from them repeats what edits look like")
+        if found.guided and not guide:
+            say(f"note: `{preset}` is made for a guide (`--guide`); without one its expressions stay weak")
     how: dict[str, Any] = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
     if guide:
         from mien.classifiers import load_guide

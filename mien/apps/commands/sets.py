@@ -1,11 +1,11 @@
-"""Commands on prepared sets: combine, inspect, unpack."""
+"""Commands on prepared sets: combine, augment, inspect, unpack."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mien.apps import options
+from mien.apps import given, options
 from mien.apps.output import say
 
 if TYPE_CHECKING:
@@ -58,6 +58,54 @@ def combine(
             say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     if rejected := combined.manifest["rejected"]:
         say(f"left out: {rejected}, see {out / 'rejected.csv'}")
+    print(out)
+
+
+def augment(
+    folder: options.PreparedFolder,
+    out: options.PreparedOut = ...,  # type: ignore[assignment]
+    model: options.Model = None,
+    expression: options.FilledUp = None,
+    count: options.FilledTo = None,
+    intensity: options.EditedIntensities = "0.6:1",
+    of: options.EditedOrigin = "neutral",
+    judge: options.EditsJudge = None,
+    seed: options.EditsSeed = 0,
+) -> None:
+    """Fill up rare expressions of a prepared set with edited faces.
+
+    For those who train recognisers of expressions. All images of the set stay as they are; faces of its training split,
+    edited, come to them until each expression has as many as the most frequent one. Validation and test get none. Edited
+    faces keep their subject, have keys that begin with `mien-edited`, and are marked where `mien unpack` writes them. The
+    same command resumes what was interrupted.
+
+    Example: mien augment data/fer2013 --count 3000 --out data/filled
+
+    Example: mien augment data/fer2013 -e fear -e disgust --judge judge-vgg16 --out data/filled
+    """
+    import torch
+
+    from mien.apps.progress import ProgressBar
+    from mien.augmenting import Wish
+    from mien.augmenting import augment as fill_up
+    from mien.classifiers import load_classifier
+    from mien.loading import open_model
+    from mien.prepared import PreparedSet
+
+    weakest, strongest = given.span(intensity, "--intensity")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    wish = Wish(count, tuple(expression or ()), weakest, strongest, of, seed)
+    prepared = PreparedSet.open(folder)
+    looks = None if judge is None else load_classifier(judge).to(device)
+    with ProgressBar("augmenting") as bar:
+        done = fill_up(prepared, out, open_model(model, device), wish, judge=looks, report=bar.advance)
+    say("edited: " + ", ".join(f"{name} {number}" for name, number in done.edited.items() if number))
+    if looks is not None:
+        say(f"turned down by {looks.name}: {done.refused}")
+    if done.missing:
+        lacks = ", ".join(f"{name} {number}" for name, number in done.missing.items())
+        more = " (`--of any` edits others than neutral ones)" if of == "neutral" else ""
+        say(f"no more faces to edit; still missing: {lacks}{more}")
     print(out)
 
 

@@ -1,0 +1,296 @@
+"""Fill up the rare expressions of a prepared set with edited faces, to train recognisers of expressions on.
+
+What comes out holds every image of the set, unchanged, and more training images: faces of the training split that a model
+has edited, until each expression has as many as wanted. Validation and test stay as they are: they say what the data is
+like. An edited face keeps the subject, the source and the frame of the face that it was made from, so that whatever keeps
+people apart later keeps the edits with them; its key begins with `mien-edited`, by which everything else can tell
+(`PreparedSet.edited`): `mien unpack` marks the pictures, `mien bench` takes no judge that has learned from them.
+
+Which faces are edited, and how strongly, is decided by hashes of seed and key: the same in every run, and little changed by
+images that come or go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mien.classifiers import Classifier
+from mien.datasets import Row, Sample
+from mien.datasets.sample import TRAIN
+from mien.editing.edits import make_edits
+from mien.editing.model import ExpressionModel
+from mien.errors import ConfigError, DataError
+from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
+from mien.images import fit_images
+from mien.prepared import EDITED, PreparedSet, prepare
+from mien.spaces import Condition
+from mien.warping import apply
+
+#: Which faces may be edited: those labelled neutral, or all that do not show the expression already.
+ORIGINS = ("neutral", "any")
+
+#: Faces that a judge looks at together.
+_BATCH = 64
+
+#: Told how many images are done, of how many, and what was done: judged, written.
+Report = Callable[[int, int | None, str], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of an augmented set."""
+
+    count: int | None = None
+    """Training images that each expression is to have at least; None: as many as the most frequent one has."""
+    expressions: tuple[str, ...] = ()
+    """Expressions that are filled up; none named: all that the set has for training and the model can give."""
+    weakest: float = 0.6
+    """Least intensity of an edit; each has its own, uniform from here to `strongest`."""
+    strongest: float = 1.0
+    """Largest intensity of an edit."""
+    origin: str = "neutral"
+    """Which faces are edited, one of `ORIGINS`."""
+    seed: int = 0
+    """Another choice of faces and intensities."""
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ConfigError(f"count is {self.count}", hint="give 1 or more images")
+        if not 0 < self.weakest <= self.strongest <= 1:
+            raise ConfigError(
+                f"intensities from {self.weakest} to {self.strongest}",
+                hint="give two numbers above 0, up to 1, in order",
+            )
+        if self.origin not in ORIGINS:
+            raise ConfigError(f"unknown origin `{self.origin}`", hint=f"known: {', '.join(ORIGINS)}")
+        object.__setattr__(self, "expressions", tuple(parse_expression(name) for name in self.expressions))
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What `augment` has made."""
+
+    prepared: PreparedSet
+    """The set."""
+    edited: dict[str, int]
+    """Edited faces by expression."""
+    missing: dict[str, int]
+    """How many images an expression still lacks, since there were no more faces to edit; only where there are such."""
+    refused: int
+    """Edits in which the judge did not see what was asked."""
+
+
+def augment(
+    prepared: PreparedSet,
+    out: Path | str,
+    model: ExpressionModel,
+    wish: Wish = Wish(),  # frozen
+    *,
+    judge: Classifier | None = None,
+    report: Report | None = None,
+) -> Augmented:
+    """Write a prepared set with edited faces beside all of its own; resumes what was interrupted, as `prepare` does.
+
+    With a `judge` only those edits are taken in which it sees what was asked for, and other faces stand in for the rest.
+    The manifest's recipe names the set, the model and the judge by their hashes.
+
+    Raises `DataError` for sets that leave nothing to edit or to fill up, and `ConfigError` for expressions that set, model
+    or judge do not know.
+    """
+    if Path(out).resolve() == prepared.path.resolve() or prepared.path.resolve() in Path(out).resolve().parents:
+        raise DataError(f"`{out}` lies in the set `{prepared.path}`", hint="give another folder")
+    names = _expressions(prepared, model, wish, judge)
+    has = {name: len(prepared.select(TRAIN, [name])) for name in names}
+    wanted = wish.count or max(len(prepared.select(TRAIN, [name])) for name in prepared.expressions)
+    studio = _Studio(prepared, model)
+    chosen: list[_Edit] = []
+    missing: dict[str, int] = {}
+    refused = 0
+    for name in names:
+        lacks = max(0, wanted - has[name])
+        found, turned_down = _choose(studio, name, lacks, wish, judge, report)
+        chosen, refused = chosen + found, refused + turned_down
+        if lacks > len(found):
+            missing[name] = lacks - len(found)
+    if not chosen:
+        raise _nothing(prepared, wanted, missing, refused)
+    edited = {name: sum(edit.expression == name for edit in chosen) for name in names}
+    options = {
+        "parent": {"dataset": prepared.manifest["dataset"], "hash": prepared.hash, "count": len(prepared)},
+        "model": {"name": model.name, "sha256": model.sha256},
+        "count": wanted, "intensities": [wish.weakest, wish.strongest], "origin": wish.origin, "seed": wish.seed,
+        "judge": None if judge is None else {"name": judge.name, "sha256": judge.sha256},
+        "edited": {name: count for name, count in edited.items() if count},
+    }  # fmt: skip
+    written = prepare(
+        _Rows(studio, chosen),
+        out,
+        dataset="augmentation",
+        size=prepared.size,
+        channels=1 if prepared.channels == 1 else 3,
+        options=options,
+        source=str(prepared.path),
+        detectors=prepared.detectors,
+        report=(lambda done, total: report(done, total, "written")) if report else None,
+    )
+    return Augmented(written, edited, missing, refused)
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """A face of the set, and what it is edited to."""
+
+    index: int
+    """Where in the set."""
+    expression: str
+    """What it is to show."""
+    intensity: float
+    """How strongly."""
+
+
+class _Studio:
+    """A set's faces, as they are and edited."""
+
+    def __init__(self, prepared: PreparedSet, model: ExpressionModel) -> None:
+        self.prepared, self.model = prepared, model
+
+    def image(self, index: int) -> np.ndarray:
+        """Return a face as uint8 (size, size, 3), as every reader of a dataset does."""
+        image = self.prepared.images([index])[0]
+        return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+
+    def edited(self, edit: _Edit) -> np.ndarray:
+        """Return an edited face, likewise; from one that is not neutral, as `auto` does, a part is taken away first."""
+        pixels = self.image(edit.index)
+        neutral = self.prepared.labels[edit.index] == VOCABULARY.index(NEUTRAL)
+        levels = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
+        seen = fit_images(levels, self.model.image_size, self.model.image_channels)[0].numpy()
+        condition = Condition.named(edit.expression, edit.intensity)
+        (maps,) = make_edits(self.model, seen, [condition], "direct" if neutral else "auto")
+        return np.rint(apply(pixels.astype(np.float32), maps)).astype(np.uint8)
+
+    def row(self, edit: _Edit) -> Sample:
+        """Return the row of the augmented set that an edit becomes."""
+        known, index = self.prepared, edit.index
+        return Sample(
+            key=f"{EDITED}/{edit.expression}/{known.keys[index]}",
+            read=partial(self.edited, edit),
+            expression=edit.expression,
+            split=TRAIN,
+            source=known.sources[index],
+            intensity=edit.intensity,
+            subject=known.subjects[index],
+            frame=known.frame(index),
+        )
+
+    def own_row(self, index: int) -> Sample:
+        """Return the row that an image of the set stays."""
+        known = self.prepared
+        shares, intensity, label = known.shares[index], float(known.intensity[index]), int(known.labels[index])
+        return Sample(
+            key=known.keys[index],
+            read=partial(self.image, index),
+            expression=VOCABULARY[label] if label >= 0 else None,
+            split=str(known.splits[index]),
+            source=known.sources[index],
+            shares=tuple(float(share) for share in shares) if 0 < shares.max() < 1 else None,  # else the label says it
+            intensity=None if np.isnan(intensity) else intensity,
+            subject=known.subjects[index],
+            frame=known.frame(index),
+        )
+
+
+class _Rows:
+    """The rows of the augmented set, each made only when it is asked for: first the set's own, then the edits."""
+
+    def __init__(self, studio: _Studio, edits: Sequence[_Edit]) -> None:
+        self._studio, self._edits = studio, edits
+
+    def __len__(self) -> int:
+        return len(self._studio.prepared) + len(self._edits)
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from map(self._studio.own_row, range(len(self._studio.prepared)))
+        yield from map(self._studio.row, self._edits)
+
+
+def _expressions(
+    prepared: PreparedSet, model: ExpressionModel, wish: Wish, judge: Classifier | None
+) -> tuple[str, ...]:
+    """Return what is filled up, in the vocabulary's order, after checking that all can be."""
+    trained = [name for name in prepared.expressions if len(prepared.select(TRAIN, [name]))]
+    if not trained:
+        raise DataError(f"`{prepared.path}` has no labelled images for training", hint="only those can be filled up")
+    names = wish.expressions or tuple(name for name in trained if name in model.space.expressions)
+    for name in names:
+        if name not in model.space.expressions:
+            raise ConfigError(
+                f"`{model.name}` cannot give {name}", hint=f"it knows {', '.join(model.space.expressions)}"
+            )
+    if judge is not None and (unknown := [name for name in names if name not in judge.expressions]):
+        raise ConfigError(
+            f"judge `{judge.name}` does not know {', '.join(unknown)}", hint="name others with --expression"
+        )
+    return tuple(name for name in VOCABULARY if name in names)
+
+
+def _choose(
+    studio: _Studio, name: str, lacks: int, wish: Wish, judge: Classifier | None, report: Report | None
+) -> tuple[list[_Edit], int]:
+    """Return the edits that fill up an expression, as far as there are faces, and how many the judge turned down."""
+    prepared = studio.prepared
+    candidates = np.flatnonzero((prepared.splits == TRAIN) & (prepared.labels >= 0) & ~prepared.edited)
+    candidates = candidates[prepared.labels[candidates] != VOCABULARY.index(name)]
+    if wish.origin == NEUTRAL and name != NEUTRAL:
+        candidates = candidates[prepared.labels[candidates] == VOCABULARY.index(NEUTRAL)]
+    order = sorted(candidates.tolist(), key=lambda index: _chance(wish.seed, name, prepared.keys[index]))
+    span = wish.strongest - wish.weakest
+    edits = (
+        _Edit(index, name, round(wish.weakest + span * _uniform(wish.seed, name, prepared.keys[index]), 3))
+        for index in order
+    )
+    if judge is None:
+        return list(itertools.islice(edits, lacks)), 0
+    taken: list[_Edit] = []
+    refused = 0
+    while len(taken) < lacks and (batch := list(itertools.islice(edits, _BATCH))):
+        faces = np.stack([studio.edited(edit) for edit in batch]).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        seen = judge.judge(faces).probabilities.argmax(axis=1)
+        agreed = [edit for edit, best in zip(batch, seen, strict=True) if judge.expressions[best] == name]
+        refused += len(batch) - len(agreed)
+        taken += agreed
+        if report:
+            report(min(len(taken), lacks), lacks, f"judged {name}")
+    return taken[:lacks], refused
+
+
+def _nothing(prepared: PreparedSet, wanted: int, missing: dict[str, int], refused: int) -> DataError:
+    """Return the error that says why there is not a single edit."""
+    if not missing:
+        return DataError(
+            f"every expression of `{prepared.path}` has {wanted} training images already", hint="give a larger --count"
+        )
+    if refused:
+        return DataError(
+            "the judge saw in no edit what was asked", hint="take another judge or model, or none to judge"
+        )
+    return DataError(
+        f"`{prepared.path}` has no neutral training faces to edit", hint="`--of any` edits faces of other expressions"
+    )
+
+
+def _chance(seed: int, name: str, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{name}/{key}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _uniform(seed: int, name: str, key: str) -> float:
+    """Return a number from 0 to 1, another than what decides the order."""
+    return int.from_bytes(_chance(seed, f"intensity of {name}", key)[:8], "big") / 2**64
