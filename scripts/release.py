@@ -36,7 +36,7 @@ from mien.training import trained_method
 LIMITS = {
     "ganmut-mixed-128": [
         "Surprise on a broad smile keeps some of the smile's teeth below the dark of the mouth.",
-        "Anger bares teeth that are very bright, also where lips were shut.",
+        "Anger keeps the teeth of a smile, and on some lips that were shut paints a mouth with odd edges.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
     ],
