@@ -88,6 +88,7 @@ class Inspection:
             "channels": prepared.channels,
             "count": len(prepared),
             "counts": self.counts,
+            "edited_faces": int(prepared.edited.sum()),
             "mean_intensity": self.intensity,
             "mean_share_beyond_picture": self.beyond,
             "rejected": prepared.manifest["rejected"],

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from untrained import write_run
 
+from mien.apps.cli import main
 from mien.augmenting import Augmented, Wish, augment
 from mien.benchmark.running import benchmark
 from mien.classifiers import load_classifier
@@ -19,6 +20,7 @@ from mien.datasets import READERS, Sample
 from mien.errors import ConfigError, DataError
 from mien.expressions import BASIC, VOCABULARY
 from mien.images import read_mark
+from mien.inspecting import inspect
 from mien.lineage import edited_faces
 from mien.prepared import EDITED, PreparedSet, prepare
 from mien.pretrained import Model, load_model
@@ -224,6 +226,17 @@ def test_edits_that_were_unpacked_and_prepared_again_are_still_known(filled: Aug
     assert again.edited.sum() == filled.prepared.edited.sum() > 0
 
 
+def test_an_inspection_counts_the_edits(
+    filled: Augmented, photos: PreparedSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = int(filled.prepared.edited.sum())
+    assert inspect(filled.prepared, near=False).to_json()["edited_faces"] == count
+    for prepared, told in ((filled.prepared, True), (photos, False)):
+        with pytest.raises(SystemExit):
+            main(["inspect", str(prepared.path), "--no-near"])
+        assert (f"edited by a model (`mien augment`): {count}\n" in capsys.readouterr().out) == told
+
+
 def test_edits_stay_known_in_a_combination(
     filled: Augmented, make_prepared: Callable[..., PreparedSet], tmp_path: Path
 ) -> None:
@@ -253,8 +266,6 @@ def test_who_learned_from_edits_notes_it_and_is_no_judge(
 def test_the_command_fills_up_and_says_what_it_did(
     photos: PreparedSet, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mien.apps.cli import main
-
     out = tmp_path / "filled"
     run = write_run(tmp_path / "run")
     with pytest.raises(SystemExit) as ended:

@@ -44,7 +44,7 @@ def train(
 
     Example: mien train smoke --data data/drawn --out runs/smoke --set steps=1000
 
-    Example: mien train ganmut-mixed-128-cpu --data data/mine --init ganmut-mixed-128 --out runs/mine
+    Example: mien train ganmut-mixed-128-cpu-guided --data data/mine --init ganmut-mixed-128 --guide judge-vgg16 --out mine
     """
     import dataclasses
 

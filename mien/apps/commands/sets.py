@@ -199,6 +199,8 @@ def _as_text(inspection: Inspection) -> str:
     lines.append(
         "sources: " + ", ".join(f"{name} {prepared.sources.count(name)}" for name in sorted(set(prepared.sources)))
     )
+    if edited := int(prepared.edited.sum()):
+        lines.append(f"edited by a model (`mien augment`): {edited}")
     if inspection.subjects:
         lines.append(f"subjects: {inspection.subjects}")
     if inspection.intensity:
