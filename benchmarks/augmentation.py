@@ -1,8 +1,9 @@
 """Does a recogniser of expressions learn more from a set whose rare expressions `mien augment` has filled up?
 
-Classifiers of one kind are trained for the same number of steps on: the photos as they come; the photos, rare expressions
-drawn more often; the photos and edited faces; and both together. All are measured on the set's validation photos, which
-neither they nor the generator have learned. Recorded: accuracy, macro-F1, and F1 of each expression.
+Classifiers of one kind are trained for about the same number of steps (whole epochs) on: the photos as they come; the
+photos, rare expressions drawn more often; the photos and edited faces; and both together. All are measured on the set's
+validation photos; give a set whose validation photos the generator has not learned either. Recorded: accuracy, macro-F1,
+and F1 of each expression.
 
     python benchmarks/augmentation.py --data DIR --work WORK --count 3000 --steps 2400 --seeds 2
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 from pathlib import Path
 
 from record import record
@@ -52,8 +52,8 @@ def main() -> None:
         for variant, (edits, balance) in VARIANTS.items():
             data = filled.prepared if edits else photos
             network, recipe = configure(given.preset, {"balance": balance, "seed": seed, "precision": given.precision})
-            per_epoch = len(data.select("train", network.expressions)) // recipe.batch_size
-            recipe = dataclasses.replace(recipe, epochs=math.ceil(given.steps / per_epoch))
+            per_epoch = max(1, len(data.select("train", network.expressions)) // recipe.batch_size)
+            recipe = dataclasses.replace(recipe, epochs=max(1, round(given.steps / per_epoch)))
             run = train_classifier(
                 given.preset, network, recipe, data.path, given.work / f"{list(VARIANTS).index(variant)}-{seed}"
             )

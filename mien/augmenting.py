@@ -2,9 +2,9 @@
 
 What comes out holds every image of the set, unchanged, and more training images: faces of the training split that a model
 has edited, until each expression has as many as wanted. Validation and test stay as they are: they say what the data is
-like. An edited face keeps the subject, the source and the frame of the face that it was made from, so that whatever keeps
-people apart later keeps the edits with them; its key begins with `mien-edited`, by which everything else can tell
-(`PreparedSet.edited`): `mien unpack` marks the pictures, `mien bench` takes no judge that has learned from them.
+like. An edited face keeps the subject, the source and the frame of the face that it was made from; its key begins with
+`mien-edited`, by which everything else can tell (`PreparedSet.edited`): `mien combine` leaves it out where its person is
+held out, nothing is measured on it, `mien unpack` marks the picture, and what has learned from it is no judge.
 
 Which faces are edited, and how strongly, is decided by hashes of seed and key: the same in every run, and little changed by
 images that come or go.
@@ -30,7 +30,7 @@ from mien.editing.model import ExpressionModel
 from mien.errors import ConfigError, DataError
 from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
 from mien.images import fit_images
-from mien.prepared import EDITED, PreparedSet, prepare
+from mien.prepared import PreparedSet, check_new, edited_key, prepare
 from mien.spaces import Condition
 from mien.warping import apply
 
@@ -39,6 +39,8 @@ ORIGINS = ("neutral", "any")
 
 #: Faces that a judge looks at together.
 _BATCH = 64
+#: Intensities are noted with three digits.
+_LEAST_INTENSITY = 0.01
 
 #: Told how many images are done, of how many, and what was done: judged, written.
 Report = Callable[[int, int | None, str], None]
@@ -51,23 +53,24 @@ class Wish:
     count: int | None = None
     """Training images that each expression is to have at least; None: as many as the most frequent one has."""
     expressions: tuple[str, ...] = ()
-    """Expressions that are filled up; none named: all that the set has for training and the model can give."""
+    """Expressions that are filled up; none named: all that the set has for training and the model can give, neutral only
+    where faces of any expression are edited."""
     weakest: float = 0.6
     """Least intensity of an edit; each has its own, uniform from here to `strongest`."""
     strongest: float = 1.0
     """Largest intensity of an edit."""
     origin: str = "neutral"
-    """Which faces are edited, one of `ORIGINS`."""
+    """Which faces are edited, one of `ORIGINS`; to become neutral, always those of other expressions."""
     seed: int = 0
     """Another choice of faces and intensities."""
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
             raise ConfigError(f"count is {self.count}", hint="give 1 or more images")
-        if not 0 < self.weakest <= self.strongest <= 1:
+        if not _LEAST_INTENSITY <= self.weakest <= self.strongest <= 1:
             raise ConfigError(
                 f"intensities from {self.weakest} to {self.strongest}",
-                hint="give two numbers above 0, up to 1, in order",
+                hint=f"give two numbers from {_LEAST_INTENSITY} to 1, in order",
             )
         if self.origin not in ORIGINS:
             raise ConfigError(f"unknown origin `{self.origin}`", hint=f"known: {', '.join(ORIGINS)}")
@@ -85,7 +88,7 @@ class Augmented:
     missing: dict[str, int]
     """How many images an expression still lacks, since there were no more faces to edit; only where there are such."""
     refused: int
-    """Edits in which the judge did not see what was asked."""
+    """Edits in which the judge did not see what was asked, up to the last one that was taken."""
 
 
 def augment(
@@ -107,6 +110,7 @@ def augment(
     """
     if Path(out).resolve() == prepared.path.resolve() or prepared.path.resolve() in Path(out).resolve().parents:
         raise DataError(f"`{out}` lies in the set `{prepared.path}`", hint="give another folder")
+    check_new(out)
     names = _expressions(prepared, model, wish, judge)
     has = {name: len(prepared.select(TRAIN, [name])) for name in names}
     wanted = wish.count or max(len(prepared.select(TRAIN, [name])) for name in prepared.expressions)
@@ -121,13 +125,12 @@ def augment(
         if lacks > len(found):
             missing[name] = lacks - len(found)
     if not chosen:
-        raise _nothing(prepared, wanted, missing, refused)
+        raise _nothing(prepared, wish, wanted, names, missing, refused)
     edited = {name: sum(edit.expression == name for edit in chosen) for name in names}
     options = {
         "parent": {"dataset": prepared.manifest["dataset"], "hash": prepared.hash, "count": len(prepared)},
-        "model": {"name": model.name, "sha256": model.sha256},
-        "count": wanted, "intensities": [wish.weakest, wish.strongest], "origin": wish.origin, "seed": wish.seed,
-        "judge": None if judge is None else {"name": judge.name, "sha256": judge.sha256},
+        "model_sha256": model.sha256, "judge_sha256": None if judge is None else judge.sha256, "count": wanted,
+        "expressions": names, "intensities": [wish.weakest, wish.strongest], "origin": wish.origin, "seed": wish.seed,
         "edited": {name: count for name, count in edited.items() if count},
     }  # fmt: skip
     written = prepare(
@@ -137,7 +140,7 @@ def augment(
         size=prepared.size,
         channels=1 if prepared.channels == 1 else 3,
         options=options,
-        source=str(prepared.path),
+        source=f"{prepared.path}, with edits by {model.name}",
         detectors=prepared.detectors,
         report=(lambda done, total: report(done, total, "written")) if report else None,
     )
@@ -181,7 +184,7 @@ class _Studio:
         """Return the row of the augmented set that an edit becomes."""
         known, index = self.prepared, edit.index
         return Sample(
-            key=f"{EDITED}/{edit.expression}/{known.keys[index]}",
+            key=edited_key(known.keys[index], edit.expression),
             read=partial(self.edited, edit),
             expression=edit.expression,
             split=TRAIN,
@@ -229,7 +232,13 @@ def _expressions(
     trained = [name for name in prepared.expressions if len(prepared.select(TRAIN, [name]))]
     if not trained:
         raise DataError(f"`{prepared.path}` has no labelled images for training", hint="only those can be filled up")
-    names = wish.expressions or tuple(name for name in trained if name in model.space.expressions)
+    filled = [name for name in trained if name != NEUTRAL or wish.origin != NEUTRAL]
+    names = wish.expressions or tuple(name for name in filled if name in model.space.expressions)
+    if not names:
+        raise ConfigError(
+            f"`{model.name}` and the training images of `{prepared.path}` share no expression to fill up",
+            hint="take another model, or name expressions with --expression",
+        )
     for name in names:
         if name not in model.space.expressions:
             raise ConfigError(
@@ -246,17 +255,7 @@ def _choose(
     studio: _Studio, name: str, lacks: int, wish: Wish, judge: Classifier | None, report: Report | None
 ) -> tuple[list[_Edit], int]:
     """Return the edits that fill up an expression, as far as there are faces, and how many the judge turned down."""
-    prepared = studio.prepared
-    candidates = np.flatnonzero((prepared.splits == TRAIN) & (prepared.labels >= 0) & ~prepared.edited)
-    candidates = candidates[prepared.labels[candidates] != VOCABULARY.index(name)]
-    if wish.origin == NEUTRAL and name != NEUTRAL:
-        candidates = candidates[prepared.labels[candidates] == VOCABULARY.index(NEUTRAL)]
-    order = sorted(candidates.tolist(), key=lambda index: _chance(wish.seed, name, prepared.keys[index]))
-    span = wish.strongest - wish.weakest
-    edits = (
-        _Edit(index, name, round(wish.weakest + span * _uniform(wish.seed, name, prepared.keys[index]), 3))
-        for index in order
-    )
+    edits = (_Edit(index, name, _intensity(wish, name, key)) for index, key in _candidates(studio.prepared, name, wish))
     if judge is None:
         return list(itertools.islice(edits, lacks)), 0
     taken: list[_Edit] = []
@@ -264,26 +263,53 @@ def _choose(
     while len(taken) < lacks and (batch := list(itertools.islice(edits, _BATCH))):
         faces = np.stack([studio.edited(edit) for edit in batch]).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
         seen = judge.judge(faces).probabilities.argmax(axis=1)
-        agreed = [edit for edit, best in zip(batch, seen, strict=True) if judge.expressions[best] == name]
-        refused += len(batch) - len(agreed)
-        taken += agreed
+        for edit, best in zip(batch, seen, strict=True):
+            if len(taken) == lacks:
+                break
+            if judge.expressions[best] == name:
+                taken.append(edit)
+            else:
+                refused += 1
         if report:
-            report(min(len(taken), lacks), lacks, f"judged {name}")
-    return taken[:lacks], refused
+            report(len(taken), lacks, f"judged {name}")
+    return taken, refused
 
 
-def _nothing(prepared: PreparedSet, wanted: int, missing: dict[str, int], refused: int) -> DataError:
+def _candidates(prepared: PreparedSet, name: str, wish: Wish) -> list[tuple[int, str]]:
+    """Return index and key of all faces that may be edited to an expression, in the order in which they are taken."""
+    photos = np.flatnonzero((prepared.splits == TRAIN) & (prepared.labels >= 0) & ~prepared.edited)
+    photos = photos[prepared.labels[photos] != VOCABULARY.index(name)]
+    if wish.origin == NEUTRAL and name != NEUTRAL:
+        photos = photos[prepared.labels[photos] == VOCABULARY.index(NEUTRAL)]
+    known = set(prepared.keys)  # a set that was filled up before has some of the edits already
+    keys = [(index, prepared.keys[index]) for index in photos.tolist()]
+    return sorted(
+        (each for each in keys if edited_key(each[1], name) not in known),
+        key=lambda each: _chance(wish.seed, name, each[1]),
+    )
+
+
+def _nothing(
+    prepared: PreparedSet, wish: Wish, wanted: int, names: Sequence[str], missing: dict[str, int], refused: int
+) -> DataError:
     """Return the error that says why there is not a single edit."""
     if not missing:
         return DataError(
-            f"every expression of `{prepared.path}` has {wanted} training images already", hint="give a larger --count"
+            f"`{prepared.path}` has {wanted} training images or more of each of {', '.join(names)} already",
+            hint="give a larger --count",
         )
     if refused:
         return DataError(
             "the judge saw in no edit what was asked", hint="take another judge or model, or none to judge"
         )
+    if wish.origin == NEUTRAL and not len(prepared.select(TRAIN, [NEUTRAL])):
+        return DataError(
+            f"`{prepared.path}` has no neutral training faces to edit",
+            hint="`--of any` edits faces of other expressions",
+        )
     return DataError(
-        f"`{prepared.path}` has no neutral training faces to edit", hint="`--of any` edits faces of other expressions"
+        f"`{prepared.path}` has no more training faces to edit to {', '.join(missing)}",
+        hint="each is edited once to an expression; prepare more of them",
     )
 
 
@@ -291,6 +317,7 @@ def _chance(seed: int, name: str, key: str) -> bytes:
     return hashlib.sha256(f"{seed}/{name}/{key}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _uniform(seed: int, name: str, key: str) -> float:
-    """Return a number from 0 to 1, another than what decides the order."""
-    return int.from_bytes(_chance(seed, f"intensity of {name}", key)[:8], "big") / 2**64
+def _intensity(wish: Wish, name: str, key: str) -> float:
+    """Return how strongly a face is edited, by another hash than what decides the order; neutral has no intensity."""
+    share = int.from_bytes(_chance(wish.seed, f"intensity of {name}", key)[:8], "big") / 2**64
+    return 0.0 if name == NEUTRAL else round(wish.weakest + (wish.strongest - wish.weakest) * share, 3)

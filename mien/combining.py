@@ -6,12 +6,12 @@ What happens, in this order:
    with it (`fer2013/train/fer0000123`); the samples of two sets that share their only source get it as their source too.
 2. A subject who is in several splits goes, with all images, to the last of them: test before validation before train.
    So what anyone held out is never trained on. Equal names are one person, except that names without a letter, `12`,
-   are so only within one source.
+   are so only within one source. Edited faces (`mien.augmenting`) of whoever is held out are left out.
 3. Images of a later split that repeat one of an earlier split are left out, if that is wanted (`mien.duplicates`).
 4. Images on a list are left out, if one is given (`mien.leaving_out`).
 5. The training split is balanced, if that is wanted: the largest groups lose images until none has more than `ratio`
    times as many as the smallest. Which ones go is decided by a hash of seed and key, so that adding images hardly changes
-   it. Validation and test stay as they are: they say what the data is like.
+   it; edited faces go first. Validation and test stay as they are: they say what the data is like.
 
 Pixels come through unchanged but for two changes: beside RGB, grey becomes RGB; and `size` resizes.
 """
@@ -34,7 +34,7 @@ from mien.duplicates import find_duplicates, is_leak
 from mien.errors import ConfigError, DataError
 from mien.expressions import VOCABULARY
 from mien.leaving_out import LeaveOut
-from mien.prepared import PreparedSet, prepare
+from mien.prepared import EDITED, PreparedSet, original_key, prepare
 
 #: What the training split can be balanced by.
 BALANCES = ("none", "sources", "expressions")
@@ -115,6 +115,11 @@ class _Image:
         return self.parent.person(self.index)
 
     @property
+    def edited(self) -> bool:
+        """Whether a model has edited it."""
+        return EDITED in self.parent.keys[self.index]
+
+    @property
     def expression(self) -> str | None:
         """Its expression, where it has a label."""
         label = int(self.parent.labels[self.index])
@@ -123,7 +128,10 @@ class _Image:
     def listed(self, leave_out: LeaveOut) -> str | None:
         """Return why it is on a list, by its own set's key or by the combination's, or None where it is not."""
         source = self.parent.sources[self.index]
-        return leave_out.reason(self.key, source) or leave_out.reason(self.parent.keys[self.index], source)
+        keys = (self.key, self.parent.keys[self.index])
+        # An edited face goes with the photo that it was made from.
+        reasons = (leave_out.reason(form(key), source) for form in (str, original_key) for key in keys)
+        return next(filter(None, reasons), None)
 
     def row(self) -> Row:
         """Return the row of the combination that it becomes."""
@@ -230,6 +238,8 @@ def _join_subjects(rows: list[_Image]) -> list[str]:
         if row.person and row.split != last[row.person]:
             row.split = last[row.person]
             moved.add(row.person[0])
+        if row.edited and row.split != TRAIN:
+            row.reason = f"an edited face of somebody in {row.split}"
     return sorted(moved)
 
 
@@ -274,7 +284,7 @@ def _balance(rows: list[_Image], balance: str, ratio: float, seed: int) -> None:
         raise DataError("there are no training images to balance", hint="leave `--balance` out")
     most = int(ratio * min(map(len, groups.values())))
     for group in groups.values():
-        for row in sorted(group, key=lambda row: _chance(seed, row.key))[most:]:
+        for row in sorted(group, key=lambda row: (row.edited, _chance(seed, row.key)))[most:]:
             row.reason = f"left out to balance {balance}"
 
 

@@ -26,7 +26,7 @@ class Guide:
     name: str
     """Where it comes from, for people."""
     sha256: str
-    """Of its weights, as the judge of the same weights has it."""
+    """Of its tensors in half precision: `mien.classifiers.Classifier.fingerprint`."""
     network: nn.Module
     """In evaluation mode, without gradients of its own; logits of images."""
     expressions: tuple[str, ...]

@@ -12,12 +12,17 @@ def guides_of(description: Mapping[str, Any]) -> list[dict[str, str]]:
     training = training if isinstance(training, Mapping) else {}
     start = training.get("init")
     before = start.get("guides") if isinstance(start, Mapping) else None
-    found = [*(before or []), *(training.get("guides") or [])]
-    return list({guide["sha256"]: dict(guide) for guide in found if "sha256" in guide}.values())
+    found = [guide for guides in (before, training.get("guides")) if isinstance(guides, list) for guide in guides]
+    known = [guide for guide in found if isinstance(guide, Mapping) and isinstance(guide.get("sha256"), str)]
+    return list({guide["sha256"]: dict(guide) for guide in known}.values())
 
 
 def edited_faces(description: Mapping[str, Any]) -> int:
-    """Return on how many edited faces (`mien augment`) a model or classifier was trained, by its description."""
+    """Return how many edited faces (`mien augment`) a model or classifier has learned from, by its description.
+
+    Where it started from another that had learned from such (`init`), those count.
+    """
     training = description.get("training", description)
-    data = training.get("data") if isinstance(training, Mapping) else None
-    return int(data.get("edited", 0)) if isinstance(data, Mapping) else 0
+    places = [training.get(key) for key in ("data", "init")] if isinstance(training, Mapping) else []
+    counts = [place.get("edited") for place in places if isinstance(place, Mapping)]
+    return sum(count for count in counts if isinstance(count, int))

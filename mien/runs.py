@@ -167,8 +167,8 @@ class Run:
         found, wanted = dict(self.configuration), json.loads(json.dumps(configuration))
         if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
             found["data"] = wanted.get("data", {}) | found["data"]
-        if "guides" in wanted:
-            found.setdefault("guides", [])  # older versions had none
+        if _hashes(found) == _hashes(wanted):  # their names and order decide nothing; older versions had none
+            found["guides"] = wanted.get("guides")
         for section, settings in (defaults or {}).items():
             if isinstance(found.get(section), dict):
                 found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]
@@ -294,6 +294,11 @@ def checkpoint_records(path: Path) -> list[Path]:
 def _step_of(record: Path) -> int:
     """Return the step of a checkpoint, which its name fills up to seven digits: as text, later ones would come first."""
     return int(record.stem.removeprefix("step-"))
+
+
+def _hashes(configuration: Mapping[str, Any]) -> list[Any]:
+    """Return the hashes of those who guide a run, sorted."""
+    return sorted(str(guide.get("sha256")) for guide in configuration.get("guides") or [])
 
 
 def _difference(key: str, found: Any, wanted: Any) -> str:

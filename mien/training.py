@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mien.batches import Augmentation, Batches, seed_of
-from mien.errors import RunError
+from mien.errors import ConfigError, RunError
 from mien.expressions import VOCABULARY
 from mien.guiding import Guide
 from mien.images import to_uint8
@@ -109,6 +109,8 @@ def train(
         require(
             method_config.lambda_guide > 0, "lambda_guide", method_config.lambda_guide, "above 0 where guides are given"
         )
+        if len({guide.sha256 for guide in guides}) < len(guides):
+            raise ConfigError("the same guide was given twice", hint="give guides that differ")
     prepared = PreparedSet.open(data)
     configuration = {
         "format": FORMAT,

@@ -145,13 +145,17 @@ def _write_lists(prepared: PreparedSet, out: Path, chosen: np.ndarray, paths: li
 
 def _marks(prepared: PreparedSet) -> dict[int, EditMark]:
     """Return what those images have to say of themselves that a model has edited."""
-    recipe = prepared.manifest["recipe"]
-    model = recipe["options"].get("model") if recipe["dataset"] == "augmentation" else None
-    painter = f"{model['name']} {model['sha256']}" if model else "not known"
-    return {
-        index: EditMark(f"{VOCABULARY[prepared.labels[index]]} @ {float(prepared.intensity[index]):g}", painter)
-        for index in np.flatnonzero(prepared.edited).tolist()
-    }
+    recipe, marks = prepared.manifest["recipe"], {}
+    augmented = recipe["options"] if recipe["dataset"] == "augmentation" else {}
+    own = augmented.get("parent", {}).get(
+        "count", len(prepared)
+    )  # what comes after those was edited by the set's model
+    for index in np.flatnonzero(prepared.edited).tolist():
+        intensity = float(prepared.intensity[index])
+        strength = "" if np.isnan(intensity) else f" @ {intensity:g}"
+        painter = augmented.get("model_sha256", "not known") if index >= own else "not known"
+        marks[index] = EditMark(f"{VOCABULARY[prepared.labels[index]]}{strength}", painter)
+    return marks
 
 
 def _png(pixels: np.ndarray, mark: EditMark | None) -> bytes:

@@ -205,7 +205,8 @@ def is_told(result: Result, digest: str) -> bool:
     measurement = result.line.measurement
     mine = result.circumstances["model_sha256"] == digest
     main = measurement.measure.startswith(TOLD)
-    return mine and main and measurement.expression is None and measurement.value is not None
+    judged = not result.circumstances.get("guided")  # by its own guide a model is not judged
+    return mine and main and judged and measurement.expression is None and measurement.value is not None
 
 
 def of_report(result: Result, results: list[Result]) -> dict[str, Any]:

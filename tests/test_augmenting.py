@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ from untrained import write_run
 
 from mien.apps.cli import main
 from mien.augmenting import Augmented, Wish, augment
+from mien.benchmark.faces import choose_faces
+from mien.benchmark.protocol import Protocol
 from mien.benchmark.running import benchmark
-from mien.classifiers import load_classifier
+from mien.benchmark.watching import watch
+from mien.classifiers import export_classifier, load_classifier
+from mien.classifiers.report import measure_classifier
 from mien.combining import combine
 from mien.datasets import READERS, Sample
 from mien.errors import ConfigError, DataError
 from mien.expressions import BASIC, VOCABULARY
 from mien.images import read_mark
 from mien.inspecting import inspect
+from mien.leaving_out import read_leave_out
 from mien.lineage import edited_faces
-from mien.prepared import EDITED, PreparedSet, prepare
+from mien.prepared import EDITED, PreparedSet, original_key, prepare
 from mien.pretrained import Model, load_model
 from mien.unpacking import unpack
 
@@ -71,10 +77,12 @@ def test_every_expression_comes_to_the_most_frequent_ones_number(
     photos: PreparedSet, model: Model, tmp_path: Path
 ) -> None:
     done = augment(photos, tmp_path / "out", model, Wish(origin="any"))
+    neutral = done.prepared.select("train", ["neutral"])
+    assert not done.prepared.intensity[neutral[done.prepared.edited[neutral]]].any()
     assert train_counts(done.prepared) == dict.fromkeys(("neutral", "happy", "sad", "fear"), 9)
     assert done.edited == {"neutral": 2, "happy": 0, "sad": 7, "fear": 8} and done.missing == {}
     recipe = done.prepared.manifest["recipe"]["options"]
-    assert recipe["model"]["sha256"] == model.sha256 and recipe["parent"]["hash"] == photos.hash
+    assert recipe["model_sha256"] == model.sha256 and recipe["parent"]["hash"] == photos.hash
     assert recipe["edited"] == {"neutral": 2, "sad": 7, "fear": 8}
 
 
@@ -97,10 +105,10 @@ def test_an_edit_is_what_the_model_makes_of_a_neutral_training_face(
     intensities = []
     for index in np.flatnonzero(made.edited):
         marker, name, key = made.keys[index].split("/", 2)
+        assert name != "neutral"  # which is filled up only where it is asked for
         donor = places[key]
         assert marker == EDITED and VOCABULARY[made.labels[index]] == name
-        assert photos.splits[donor] == "train"
-        assert (VOCABULARY[photos.labels[donor]] == "neutral") == (name != "neutral")
+        assert photos.splits[donor] == "train" and VOCABULARY[photos.labels[donor]] == "neutral"
         assert made.subjects[index] == photos.subjects[donor] and made.sources[index] == photos.sources[donor]
         assert np.array_equal(made.frames[index], photos.frames[donor])
         intensities.append(float(made.intensity[index]))
@@ -127,7 +135,7 @@ def test_the_choice_is_the_same_in_every_run_and_another_with_another_seed(
     assert made("other", seed=1).hash != first.hash
     larger = augment(photos, tmp_path / "larger", model, Wish(count=7)).prepared
     assert set(first.keys) < set(larger.keys)
-    with pytest.raises(DataError, match="was prepared with options"):
+    with pytest.raises(DataError, match="was prepared with options: count 6, not 7"):
         augment(photos, tmp_path / "first", model, Wish(count=7))
 
 
@@ -152,8 +160,8 @@ def test_with_a_judge_other_faces_stand_in_for_what_it_turns_down(
 ) -> None:
     says: Any = Says("fear")
     done = augment(photos, tmp_path / "out", model, Wish(count=4, expressions=("fear",)), judge=says)
-    assert (done.edited, done.refused, done.missing) == ({"fear": 3}, 4, {})
-    assert done.prepared.manifest["recipe"]["options"]["judge"] == {"name": "says", "sha256": "5" * 64}
+    assert (done.edited, done.refused, done.missing) == ({"fear": 3}, 3, {})
+    assert done.prepared.manifest["recipe"]["options"]["judge_sha256"] == "5" * 64
     without = augment(photos, tmp_path / "plain", model, Wish(count=4, expressions=("fear",)))
     order = [
         key for key in augment(photos, tmp_path / "all", model, Wish(count=8, expressions=("fear",))).prepared.keys
@@ -170,15 +178,33 @@ def test_an_edited_face_is_not_edited_again(photos: PreparedSet, model: Model, t
     assert not any(key.count(EDITED) > 1 for key in twice.prepared.keys)
 
 
+def test_a_set_that_was_filled_up_is_filled_up_with_other_faces(
+    photos: PreparedSet, model: Model, tmp_path: Path
+) -> None:
+    first = augment(photos, tmp_path / "first", model, Wish(count=4, expressions=("fear",))).prepared
+    more = augment(first, tmp_path / "more", model, Wish(count=6, expressions=("fear",)))
+    assert more.edited == {"fear": 2} and train_counts(more.prepared)["fear"] == 6
+    at_once = augment(photos, tmp_path / "at once", model, Wish(count=6, expressions=("fear",)))
+    assert set(more.prepared.keys) == set(at_once.prepared.keys)
+    rest = augment(more.prepared, tmp_path / "rest", model, Wish(count=99, expressions=("fear",)))
+    assert rest.edited == {"fear": 2} and rest.missing == {"fear": 91}
+    with pytest.raises(DataError, match="no more training faces to edit to fear"):
+        augment(rest.prepared, tmp_path / "none", model, Wish(count=99, expressions=("fear",)))
+    # Only of the newest edits is it known who made them.
+    unpack(more.prepared, tmp_path / "images")
+    marks = [read_mark(path) for path in sorted((tmp_path / "images").rglob(f"*{EDITED}*"))]
+    assert sorted(mark["model"] for mark in marks if mark) == sorted(["not known"] * 3 + [model.sha256] * 2)
+
+
 @pytest.mark.parametrize(
     ("wish", "error", "hint"),
     [
         ({"count": 0}, "count is 0", "1 or more"),
         ({"weakest": 0.9, "strongest": 0.5}, "intensities from 0.9 to 0.5", "in order"),
-        ({"weakest": 0.0}, "intensities from 0.0", "above 0"),
+        ({"weakest": 0.0}, "intensities from 0.0", "from 0.01 to 1"),
         ({"origin": "happy"}, "unknown origin `happy`", "neutral, any"),
         ({"expressions": ("contempt",)}, "cannot give contempt", "it knows neutral"),
-        ({"count": 1}, "has 1 training images already", "--count"),
+        ({"count": 1}, "has 1 training images or more of each of happy, sad, fear already", "--count"),
     ],
 )
 def test_what_cannot_be_wished_is_refused(
@@ -217,7 +243,7 @@ def test_unpacked_edits_carry_the_mark_and_photos_do_not(filled: Augmented, mode
         assert (mark is not None) == key.startswith(EDITED)
         assert (EDITED in path) == key.startswith(EDITED)
         if mark is not None:
-            assert mark["model"] == f"{model.name} {model.sha256}" and mark["condition"].startswith(key.split("/")[1])
+            assert mark["model"] == model.sha256 and mark["condition"].startswith(f"{key.split('/')[1]} @ 0.")
 
 
 def test_edits_that_were_unpacked_and_prepared_again_are_still_known(filled: Augmented, tmp_path: Path) -> None:
@@ -242,6 +268,52 @@ def test_edits_stay_known_in_a_combination(
 ) -> None:
     both = combine([filled.prepared, make_prepared(size=SIZE)], tmp_path / "both")
     assert both.edited.sum() == filled.prepared.edited.sum() > 0
+    assert set(both.splits[both.edited]) == {"train"}
+
+
+def test_edits_go_where_their_person_is_held_out(model: Model, tmp_path: Path) -> None:
+    """And nothing is measured on an edited face, however it came to be held out."""
+    rows = samples()
+    neutral = [row for row in rows if row.split == "train" and row.expression == "neutral"]
+    twin = replace(neutral[0], key="validation/twin", split="validation")
+    photos = prepare([*rows, twin], tmp_path / "photos", dataset="studio", size=SIZE)
+    filled = augment(photos, tmp_path / "filled", model, Wish(count=99, expressions=("fear",))).prepared
+    assert filled.edited.sum() == 7
+    clean = combine([filled], tmp_path / "clean")
+    assert clean.edited.sum() == 6 and set(clean.splits[clean.edited]) == {"train"}
+    (key, reason) = clean.rejected()[0]
+    assert key == f"{EDITED}/fear/{neutral[0].key}" and reason == "an edited face of somebody in validation"
+    unpack(filled, tmp_path / "images")
+    for path in list((tmp_path / "images").rglob(f"*{EDITED}*")):
+        goal = tmp_path / "images" / "validation" / "fear" / path.name
+        goal.parent.mkdir(exist_ok=True)
+        path.rename(goal)
+    (tmp_path / "images" / "samples.csv").unlink()
+    mixed = prepare(READERS["folder"](tmp_path / "images"), tmp_path / "mixed", dataset="folder", size=SIZE)
+    assert set(mixed.splits[mixed.edited]) == {"validation"} and mixed.edited.sum() == 7
+    chosen = choose_faces(mixed, Protocol(origin="any"), [BASIC])
+    assert len(chosen.rows) and not mixed.edited[chosen.rows].any()
+    report = measure_classifier(load_classifier("judge-resnet18"), mixed)
+    assert report["n"] == len(chosen.rows)
+
+
+def test_edits_of_photos_on_a_list_are_left_out_with_them(filled: Augmented, tmp_path: Path) -> None:
+    index = int(np.flatnonzero(filled.prepared.edited)[0])
+    key = filled.prepared.keys[index]
+    (tmp_path / "list.txt").write_text(original_key(key) + "\n", encoding="utf-8")
+    less = combine([filled.prepared], tmp_path / "less", leave_out=read_leave_out(str(tmp_path / "list.txt")))
+    gone = set(filled.prepared.keys) - set(less.keys)
+    assert {key, original_key(key)} <= gone and {original_key(each) for each in gone} == {original_key(key)}
+
+
+def test_balancing_leaves_out_edits_before_photos(filled: Augmented, tmp_path: Path) -> None:
+    even = combine([filled.prepared], tmp_path / "even", balance="expressions")
+    for name in even.expressions:
+        rows = even.select("train", [name])
+        photos = len(filled.prepared.select("train", [name])) - sum(
+            key.startswith(f"{EDITED}/{name}/") for key in filled.prepared.keys
+        )
+        assert even.edited[rows].sum() == max(0, len(rows) - photos)
 
 
 def test_who_learned_from_edits_notes_it_and_is_no_judge(
@@ -258,9 +330,20 @@ def test_who_learned_from_edits_notes_it_and_is_no_judge(
     count = int(filled.prepared.edited.sum())
     assert edited_faces(run.configuration) == count == edited_faces(load_classifier(run.path).description)
     assert "edited" not in photos.origin and edited_faces({"data": photos.origin}) == 0
-    with pytest.raises(ConfigError, match=f"learned from {count} edited faces") as caught:
-        benchmark(["identity"], [str(run.path)], photos.path, tmp_path / "report")
-    assert "photos alone" in caught.value.hint
+    after = train_classifier(
+        "resnet18-small",
+        network,
+        recipe,
+        photos.path,
+        tmp_path / "after",
+        export_classifier(run, tmp_path / "j.safetensors"),
+    )
+    for met in (run, after):
+        with pytest.raises(ConfigError, match=f"learned from {count} edited faces") as caught:
+            benchmark(["identity"], [str(met.path)], photos.path, tmp_path / "report")
+        assert "photos alone" in caught.value.hint
+    with pytest.raises(ConfigError, match="edited faces"):
+        watch(photos.path, [str(run.path)], BASIC)
 
 
 def test_the_command_fills_up_and_says_what_it_did(
@@ -274,7 +357,7 @@ def test_the_command_fills_up_and_says_what_it_did(
         )
     said = capsys.readouterr()
     assert ended.value.code in (0, None) and said.out == f"{out}\n"
-    assert "edited: neutral 2, sad 7, fear 7" in said.err and "still missing: fear 1 (`--of any`" in said.err
+    assert "edited: sad 7, fear 7" in said.err and "still missing: fear 1 (`--of any`" in said.err
     assert json.loads((out / "manifest.json").read_text())["recipe"]["options"]["intensities"] == [0.7, 0.8]
     with pytest.raises(SystemExit) as ended:
         main(["augment", str(photos.path), "--out", str(out), "-i", "strong"])

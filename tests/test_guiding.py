@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.classifiers import load_guide
+from mien.benchmark.numbers import is_guided
+from mien.benchmark.outcome import ContestantFacts, JudgeFacts
+from mien.classifiers import export_classifier, load_classifier, load_guide
+from mien.classifiers.settings import configure
 from mien.errors import ConfigError, RunError
 from mien.expressions import BASIC
 from mien.guiding import Guide
-from mien.lineage import guides_of
+from mien.lineage import edited_faces, guides_of
 from mien.methods import METHODS
 from mien.methods.base import Batch, Method, guided
 from mien.methods.ganmut import GANmutConfig
@@ -119,7 +122,9 @@ def test_a_run_notes_its_guides_and_so_do_all_that_go_on_from_it(
     run = go("guided", guides=[guide])
     assert all("generator/guide" in line for line in run.stats())
     assert guides_of(run.configuration) == [guide.facts]
-    go("guided", guides=[guide])  # resumes
+    go("guided", guides=[dataclasses.replace(guide, name="moved")])  # resumes, wherever the guide lies by now
+    with pytest.raises(ConfigError, match="given twice"):
+        go("twice", guides=[guide, dataclasses.replace(guide, name="again")])
     with pytest.raises(RunError, match="another configuration"):
         go("guided")
     with pytest.raises(RunError, match="another configuration"):
@@ -178,3 +183,26 @@ def test_edits_come_to_please_a_guide(prepared: PreparedSet, tiny_loop: TrainCon
     faces = torch.zeros(4, 1, 16, 16)
     happy, sad = (edited_to(method, faces, name, 1.0).mean().item() for name in ("happy", "sad"))
     assert happy > sad + 0.2
+
+
+def test_a_guide_is_known_as_the_judge_that_was_exported_from_it(tmp_path: Path) -> None:
+    config, recipe = configure("vgg16_bn-small", {"width": 4, "image_size": 32})
+    torch.manual_seed(3)
+    tensors = {f"network.{key}": tensor for key, tensor in config.build().state_dict().items()}
+    sections = {"classifier": dataclasses.asdict(config), "recipe": dataclasses.asdict(recipe)}
+    run = Run.open(tmp_path / "run", {"format": 1, "preset": "x", "data": {"hash": "0" * 64}, **sections})
+    run.save_checkpoint(40, tensors)
+    exported = export_classifier(run, tmp_path / "judge.safetensors")
+    teacher, judge = load_guide(run.path), load_classifier(exported)
+    assert load_classifier(run.path).sha256 != judge.sha256
+    assert teacher.sha256 == load_guide(exported).sha256 == judge.fingerprint
+    facts = ContestantFacts("taught", "model", "", BASIC, guides=(teacher.sha256,))
+    assert is_guided(facts, JudgeFacts("judge", judge.sha256, "vgg16_bn", BASIC, judge.fingerprint))
+    assert not is_guided(facts, JudgeFacts("other", judge.sha256, "vgg16_bn", BASIC, "0" * 64))
+
+
+def test_damaged_descriptions_guide_nobody() -> None:
+    broken = {
+        "training": {"guides": [{"sha256": None}, "x", {"name": "y"}], "init": {"guides": 3}, "data": {"edited": None}}
+    }
+    assert guides_of(broken) == [] and edited_faces(broken) == 0

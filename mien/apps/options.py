@@ -368,7 +368,9 @@ EditedIntensities = Annotated[
 EditedOrigin = Annotated[
     str,
     typer.Option(
-        "--of", metavar="WHICH", help="Which training faces are edited: `neutral` ones, or `any` that look otherwise."
+        "--of",
+        metavar="WHICH",
+        help="Which training faces are edited: `neutral` ones, or `any` that look otherwise; then neutral is filled, too.",
     ),
 ]
 EditsJudge = Annotated[

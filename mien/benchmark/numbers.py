@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from mien.benchmark.measures import Measure, measure_of
-from mien.benchmark.outcome import ContestantFacts, Outcome
+from mien.benchmark.outcome import ContestantFacts, JudgeFacts, Outcome
 from mien.metrics.measurement import Measurement
+
+
+def is_guided(facts: ContestantFacts | None, judge: JudgeFacts | None) -> bool:
+    """Say whether a judge guided a model's training (`mien.guiding`), so that it is no judge of it."""
+    return facts is not None and judge is not None and bool(judge.fingerprint) and judge.fingerprint in facts.guides
 
 
 class Numbers:
@@ -22,7 +27,7 @@ class Numbers:
             self._found.setdefault(where, line.measurement)
             self._judges.setdefault(kind.key, {}).setdefault(line.judge)
         self._order = [judge.name for judge in outcome.judges]
-        self._hashes = {judge.name: judge.sha256 for judge in outcome.judges}
+        self._judged_by = {judge.name: judge for judge in outcome.judges}
 
     def get(self, contestant: str, key: str, judge: str | None, expression: str | None = None) -> Measurement | None:
         """Return a number, or None where none was asked for."""
@@ -30,7 +35,7 @@ class Numbers:
 
     def guided(self, facts: ContestantFacts, judge: str | None) -> bool:
         """Say whether a judge guided a model's training (`mien.guiding`), so that it is no judge of it."""
-        return self._hashes.get(judge or "") in facts.guides
+        return is_guided(facts, self._judged_by.get(judge or ""))
 
     def judges(self, key: str) -> list[str | None]:
         """Return by whom this kind of measure was taken: judges in their order, then critics, or None alone."""

@@ -58,6 +58,8 @@ class JudgeFacts:
     """For example `resnet18`."""
     expressions: tuple[str, ...]
     """What it can see."""
+    fingerprint: str = ""
+    """Of its weights, by which it is known as a model's guide: `mien.classifiers.Classifier.fingerprint`."""
 
 
 @dataclass(frozen=True)

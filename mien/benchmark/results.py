@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien.benchmark.numbers import is_guided
 from mien.benchmark.outcome import Line, Outcome
 from mien.errors import DataError
 from mien.metrics.measurement import Measurement
@@ -61,6 +62,7 @@ def results_text(outcome: Outcome) -> str:
             "parameters": model.parameters if model else None,
             "milliseconds": model.milliseconds if model else None,
             "judge_sha256": judge.sha256 if judge else None,
+            **({"guided": True} if is_guided(model, judge) else {}),
         }
         rows.append(_plain({**whose, **line.measurement.to_json(), **of_model, **shared}))
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)

@@ -20,9 +20,8 @@ from mien.benchmark.measuring import Collected, Measurer
 from mien.benchmark.outcome import ContestantFacts, JudgeFacts, Line, Outcome
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.showing import draw_examples, faces_of_photos
-from mien.classifiers import Classifier, load_classifier
+from mien.classifiers import Classifier, load_judge
 from mien.errors import ConfigError
-from mien.lineage import edited_faces
 from mien.prepared import PreparedSet
 from mien.runs import describe_machine
 from mien.version import VERSION
@@ -80,7 +79,7 @@ def benchmark(
         expressions=chosen.expressions,
         contestants=tuple(_facts(contestant, of_the_data=not show) for contestant in opened),
         judges=tuple(
-            JudgeFacts(judge.name, judge.sha256, judge.config.architecture, judge.expressions)
+            JudgeFacts(judge.name, judge.sha256, judge.config.architecture, judge.expressions, judge.fingerprint)
             for judge in opened_judges
         ),
         lines=tuple(lines),
@@ -114,13 +113,7 @@ def _check_writable(out: Path) -> None:
 
 
 def _open_judges(sources: Sequence[str], device: str) -> list[Classifier]:
-    judges = [load_classifier(source).to(device) for source in sources]
-    for judge in judges:
-        if edited := edited_faces(judge.description):
-            raise ConfigError(
-                f"judge `{judge.name}` has learned from {edited:,} edited faces (`mien augment`)",
-                hint="take a judge that was trained on photos alone",
-            )
+    judges = [load_judge(source).to(device) for source in sources]
     names = [judge.name for judge in judges]
     if len(set(judge.sha256 for judge in judges)) < len(judges):
         raise ConfigError("the same judge was given twice", hint="give judges that differ, best in architecture too")

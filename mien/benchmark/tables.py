@@ -260,7 +260,7 @@ def _column(numbers: Numbers, facts: Sequence[ContestantFacts], want: _Wanted, m
         value = _value(m, want.measure, mark, best=is_best, quiet=f.kind in BASELINES)
         if m is not None and m.value is not None and m.measure != common:
             value = replace(value, note=f"measured as {m.measure}: only what was measured alike compares")
-        if by_judge and m is not None:
+        if by_judge and m is not None and m.value is not None:
             value = replace(value, note="; ".join(filter(None, (value.note, _GUIDED))))
         filled.append(value)
     return filled

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mien.benchmark.faces import choose_faces, read_faces
 from mien.benchmark.protocol import Protocol
-from mien.classifiers import Classifier, load_classifier
+from mien.classifiers import Classifier, load_judge
 from mien.errors import ConfigError, DataError
 from mien.expressions import NEUTRAL, VOCABULARY
 from mien.images import fit_images
@@ -69,7 +69,7 @@ def watch(data: Path, judges: Sequence[str | Path], expressions: Sequence[str]) 
     Raises `DataError` where the set has too few, and `ConfigError` where judges and method share no two expressions.
     """
     prepared = PreparedSet.open(data)
-    loaded = tuple(load_classifier(judge) for judge in judges)
+    loaded = tuple(load_judge(judge) for judge in judges)
     judged = [judge.expressions for judge in loaded]
     labels = prepared.labels[prepared.select(split="validation")]
     neutral = (labels == VOCABULARY.index(NEUTRAL)).sum() > 2 and all(NEUTRAL in names for names in judged)

@@ -11,7 +11,7 @@ A judge must not have met the generator that it judges: it is trained on photos 
 (`load_guide`, `mien.guiding`), which teaches.
 """
 
-from mien.classifiers.classifier import Classifier, Judged, export_classifier, load_classifier, load_guide
+from mien.classifiers.classifier import Classifier, Judged, export_classifier, load_classifier, load_guide, load_judge
 from mien.classifiers.settings import ClassifierConfig, Recipe
 from mien.classifiers.training import train_classifier
 
@@ -23,5 +23,6 @@ __all__ = [
     "export_classifier",
     "load_classifier",
     "load_guide",
+    "load_judge",
     "train_classifier",
 ]

@@ -7,6 +7,7 @@ generators (`mien.pretrained`): where it comes from, what was measured, and the 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from mien.classifiers.networks import ExpressionNetwork
 from mien.classifiers.published import from_published, to_published
 from mien.classifiers.settings import ClassifierConfig
 from mien.classifiers.training import network_tensors
-from mien.errors import ImageError, MienError, RunError, WeightsError
+from mien.errors import ConfigError, ImageError, MienError, RunError, WeightsError
 from mien.guiding import Guide
 from mien.images import fit_images
+from mien.lineage import edited_faces
 from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
@@ -68,6 +70,15 @@ class Classifier:
     def expressions(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.config.expressions
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tensors in half precision: the same for a run and for what was exported from it."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(to_published(self.network).items()):
+            half = tensor.half() if tensor.is_floating_point() else tensor
+            digest.update(name.encode() + half.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def to(self, device: str) -> Classifier:
         """Move the network to a device."""
@@ -122,7 +133,21 @@ def load_guide(source: str | Path) -> Guide:
     """Load a classifier that is to guide a generator's training; `source` and errors as for `load_classifier`."""
     found = load_classifier(source)
     sizes = (found.config.image_size, found.config.image_channels)
-    return Guide(found.name, found.sha256, found.network, found.expressions, *sizes)
+    return Guide(found.name, found.fingerprint, found.network, found.expressions, *sizes)
+
+
+def load_judge(source: str | Path) -> Classifier:
+    """Load a classifier that is to judge generators; `source` and errors as for `load_classifier`.
+
+    Raises `ConfigError` for one that has learned from edited faces: it has met a generator.
+    """
+    found = load_classifier(source)
+    if edited := edited_faces(found.description):
+        raise ConfigError(
+            f"judge `{found.name}` has learned from {edited:,} edited faces (`mien augment`)",
+            hint="take a judge that was trained on photos alone",
+        )
+    return found
 
 
 def _from_run(run: Run) -> Classifier:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mien.classifiers.networks import VGG, ExpressionNetwork
 from mien.errors import WeightsError
+from mien.lineage import edited_faces
 from mien.pickled import read_pickled
 from mien.runs import file_sha256, read_tensors
 
@@ -106,9 +108,21 @@ def start_from(network: ExpressionNetwork, path: Path) -> str:
     return file_sha256(path)
 
 
+def edits_of(path: Path) -> dict[str, int]:
+    """Return on how many edited faces a file was trained, for the run that starts from it; nothing where on none."""
+    edited = edited_faces(_described(path))
+    return {"edited": edited} if edited else {}
+
+
 def _is_judge(path: Path) -> bool:
     """Say whether a file was written by `mien export`: then it takes images of [-1, 1] already."""
+    return "classifier" in _described(path)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """Return the JSON beside a file; nothing where there is none."""
     try:
-        return "classifier" in json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        return False
+        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

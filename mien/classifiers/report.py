@@ -35,11 +35,12 @@ def measure_classifier(
 ) -> dict[str, Any]:
     """Return accuracy, macro-F1 and F1 per class with their 95 % intervals, the confusion matrix and the calibration.
 
-    The intervals resample persons where the set says who is shown, else images. Raises `DataError` where the split has no
-    image of the classifier's expressions.
+    The intervals resample persons where the set says who is shown, else images. Edited faces are left out. Raises
+    `DataError` where the split has no image of the classifier's expressions.
     """
     names = classifier.expressions
     rows = prepared.select(split=split, expressions=names)
+    rows = rows[~prepared.edited[rows]]
     if not len(rows):
         raise DataError(
             f"the prepared set `{prepared.path}` has no {split} images of {', '.join(names)}",

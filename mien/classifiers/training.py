@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mien.batches import Augmentation, Batches, seed_of
 from mien.classifiers.networks import ExpressionNetwork
-from mien.classifiers.published import start_from
+from mien.classifiers.published import edits_of, start_from
 from mien.classifiers.settings import ClassifierConfig, Recipe
 from mien.errors import ConfigError, RunError
 from mien.methods.base import Batch
@@ -88,7 +88,7 @@ def train_classifier(
         "recipe": dataclasses.asdict(recipe),
         "data": prepared.origin,
         # Also where there is none: a run killed before its first checkpoint must not start anew from elsewhere.
-        "init": None if init is None else {"file": init.name, "sha256": start_from(network, init)},
+        "init": None if init is None else {"file": init.name, "sha256": start_from(network, init), **edits_of(init)},
     }
     batches = Batches(
         prepared,

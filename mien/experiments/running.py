@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mien.classifiers import load_classifier
+from mien.classifiers import load_judge
 from mien.datasets import READERS
 from mien.errors import ConfigError, DataError, ImageError, RunError, WeightsError
 from mien.experiments.plan import Plan
@@ -132,7 +132,7 @@ def _check_bench(step: Bench, made: set[Path]) -> None:
     step.protocol()
     for judge in step.judges:
         if Path(judge) not in made:
-            load_classifier(judge)
+            load_judge(judge)
     for photo in step.show:
         if not photo.is_file():
             raise ImageError(f"no such photo: `{photo}`", hint="`--show` takes a photo with a face")

@@ -28,9 +28,20 @@ on a cluster.
     reading.py     the finished folder -> labels in memory, images mapped: `PreparedSet`
 """
 
-from mien.prepared.layout import EDITED, VERSION
+from mien.prepared.layout import EDITED, VERSION, edited_key, original_key
 from mien.prepared.parts import Channels, Crop
 from mien.prepared.reading import PreparedSet
-from mien.prepared.writing import Report, prepare
+from mien.prepared.writing import Report, check_new, prepare
 
-__all__ = ["EDITED", "VERSION", "Channels", "Crop", "PreparedSet", "Report", "prepare"]
+__all__ = [
+    "EDITED",
+    "VERSION",
+    "Channels",
+    "Crop",
+    "PreparedSet",
+    "Report",
+    "check_new",
+    "edited_key",
+    "original_key",
+    "prepare",
+]

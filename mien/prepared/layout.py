@@ -17,6 +17,17 @@ RECIPE, LOCK = "preparing.json", "preparing.lock"
 EDITED = "mien-edited"
 
 
+def edited_key(key: str, expression: str) -> str:
+    """Return the key of an image that is edited to an expression."""
+    return f"{EDITED}/{expression}/{key}"
+
+
+def original_key(key: str) -> str:
+    """Return the key of the image that an edited one was made from; of any other, its own."""
+    before, found, after = key.partition(f"{EDITED}/")
+    return before + after.partition("/")[2] if found else key
+
+
 def check_version(description: Any, path: Path) -> None:
     """Raise `DataError` where a manifest or recipe is none that this version of the package can read."""
     found = (description.get("format"), description.get("version")) if isinstance(description, dict) else ()

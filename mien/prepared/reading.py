@@ -187,7 +187,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         check_version(manifest, path)
         return manifest
     if (path / RECIPE).exists():
-        raise DataError(f"the prepared set `{path}` is not finished", hint="the same `mien prepare` resumes it")
+        raise DataError(f"the prepared set `{path}` is not finished", hint="the command that began it resumes it")
     raise DataError(f"no prepared set at `{path}`", hint="`mien prepare` makes one from a dataset")
 
 

@@ -119,10 +119,25 @@ def _check_folder(out: Path, recipe: dict[str, Any]) -> bool:
     for name, value in recipe.items():
         if made_with.get(name) != value:
             raise DataError(
-                f"`{out}` was prepared with {name} {json.dumps(made_with.get(name))}, not {json.dumps(value)}",
+                f"`{out}` was prepared with {_difference(name, made_with.get(name), value)}",
                 hint="give another folder, or delete this one to prepare it anew",
             )
     return manifest is not None
+
+
+def _difference(name: str, found: Any, wanted: Any) -> str:
+    """Say in what an entry of a recipe differs; of a table, only the first entry that does."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        key = next(key for key in (*wanted, *found) if found.get(key) != wanted.get(key))
+        return f"{name}: {_difference(key, found.get(key), wanted.get(key))}"
+    return f"{name} {json.dumps(found)}, not {json.dumps(wanted)}"
+
+
+def check_new(out: Path | str) -> None:
+    """Raise `DataError` for a folder into which no set can be prepared, before the work that decides what goes into it."""
+    out = Path(out)
+    if out.exists() and not (out.is_dir() and (out / MANIFEST).exists()):
+        _check_folder(out, {})
 
 
 @contextlib.contextmanager

@@ -94,11 +94,12 @@ def test_who_guided_a_model_is_no_judge_of_it() -> None:
     found = made(
         {name: number("expression-f1", i / 10 + 0.5, 0.0, 70, "higher") for i, name in enumerate(MODELS)}, judge="vgg16"
     )
-    (teacher,) = (judge.sha256 for judge in found.judges if judge.name == "vgg16")
+    teacher = "f" * 64
+    judges = tuple(replace(judge, fingerprint=teacher if judge.name == "vgg16" else "e" * 64) for judge in found.judges)
     contestants = tuple(
         replace(f, guides=("0" * 64, teacher) if f.name == MODELS[2] else ()) for f in found.contestants
     )
-    cells = column(overview(replace(found, contestants=contestants)), "expression F1")
+    cells = column(overview(replace(found, contestants=contestants, judges=judges)), "expression F1")
     assert [cells[name][0].best for name in MODELS] == [False, True, False]
     assert ["guided" in cells[name][0].note for name in MODELS] == [False, False, True]
 
