@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.benchmark.results import Result, read_results
-from mien.classifiers import export_classifier, load_classifier
+from mien.classifiers import export_classifier, load_guide
 from mien.classifiers.settings import configure as configure_judge
 from mien.exporting import export_onnx
 from mien.methods.base import setting_as_text
@@ -88,7 +88,7 @@ def judge_command(run: Run, place: str, out: str) -> str:
 
 def guide_places(run: Run, guides: list[Run]) -> dict[str, tuple[str, Run]]:
     """Return, by the hash that a run noted of its guides, what commands call each and its run, found among those given."""
-    by_hash = {load_classifier(guide.path).sha256: guide for guide in guides}
+    by_hash = {load_guide(guide.path).sha256: guide for guide in guides}
     noted = [guide["sha256"] for guide in run.configuration.get("guides", ())]
     if missing := [digest for digest in noted if digest not in by_hash]:
         raise SystemExit(f"{run.path} was guided by {missing[0][:12]}: give its run with --guide")

@@ -178,7 +178,7 @@ def before() -> str:
     scores = " and ".join(value(found, BEFORE, judge, "expression-f1") for judge in judges_of(found))
     return (
         f"\n`{BEFORE}`, from which they went on, still ships: {model['method_config']['image_size']} px, F1 of neutral "
-        f"faces {scores}. Judges recognise its edits\nmore often; people see spots of light, dark corners and teeth in "
+        f"faces {scores}. Judges recognise its edits\nabout as often; people see spots of light, dark corners and teeth in "
         "them at full intensity that these do not paint."
     )
 
