@@ -146,6 +146,9 @@ def test_a_classifier_guides_a_training(
     refused(*command, *weight, error="lambda_guide weighs what a guide says", hint="--guide")
     refused(*command, "--guide", "judge-vgg", error="judge-vgg", hint="judge-vgg16")
     refused(*command, "--guide", "judge-vgg16", "--set", "lambda_guide=0", error="lambda_guide is 0.0", hint="above 0")
+    dry = json.loads(mien(*command, "--guide", "judge-vgg16", "--judge", "judge-resnet18", "--dry-run").out)
+    assert [guide["name"] for guide in dry["guides"]] == ["judge-vgg16"] and dry["judges"] == ["judge-resnet18"]
+    refused(*command, "--guide", "judge-vgg", "--dry-run", error="judge-vgg", hint="judge-vgg16")
     assert not (tmp_path / "run").exists()
     said = mien(*command, *weight, "--guide", "judge-vgg16", "--judge", "judge-vgg16")
     assert said.code == 0 and "generator/guide" in said.err

@@ -56,7 +56,12 @@ def train(
     if "lambda_guide" in settings and not guide:
         raise ConfigError("lambda_guide weighs what a guide says, and there is none", hint="name one with --guide")
     if dry_run:
-        whole = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
+        whole: dict[str, Any] = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
+        if guide or judge:
+            from mien.classifiers import load_guide, load_judge
+
+            whole["guides"] = [load_guide(each).facts for each in guide or []]
+            whole["judges"] = [load_judge(each).name for each in judge or []]
         print(json.dumps(whole, indent=2))
         return
     from mien.prepared import PreparedSet
