@@ -231,11 +231,11 @@ def _join_subjects(rows: list[_Image]) -> list[str]:
     """Move everybody who is in several splits to the last of them; return who was moved, sorted."""
     last: dict[tuple[str, str], str] = {}
     for row in rows:
-        if row.person:
+        if row.person and not row.edited:
             last[row.person] = max(last.get(row.person, TRAIN), row.split, key=SPLITS.index)
     moved = set()
     for row in rows:
-        if row.person and row.split != last[row.person]:
+        if row.person and row.split != last.get(row.person, row.split):
             row.split = last[row.person]
             moved.add(row.person[0])
         if row.edited and row.split != TRAIN:

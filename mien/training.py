@@ -298,7 +298,7 @@ def _check_finite(done: int, broken: list[str]) -> None:
 def _sample_faces(prepared: PreparedSet, expressions: tuple[str, ...], batches: Batches, count: int = 8) -> Tensor:
     """Pick the faces of the sample grids: the first of each expression of the validation split, or of training."""
     for split in ("validation", "train"):
-        rows = prepared.select(split=split, expressions=expressions)
+        rows = prepared.select(split, expressions, photos=split == "validation")
         if len(rows) >= count:
             break
     rounds = [rows[prepared.labels[rows] == VOCABULARY.index(name)] for name in expressions]

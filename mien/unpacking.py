@@ -109,8 +109,9 @@ def _begin(prepared: PreparedSet, out: Path, form: str) -> None:
 def _path(prepared: PreparedSet, index: int, form: str) -> str:
     """Return where an image goes, with slashes; the number keeps names apart and in the set's order."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(prepared.keys[index].rsplit("/", 1)[-1]).stem)
+    name = name[-_LONGEST_NAME:]
     edited = f"{EDITED}-" if EDITED in prepared.keys[index] and EDITED not in name else ""
-    name = f"{index:07d}-{edited}{name[-_LONGEST_NAME:]}.png"
+    name = f"{index:07d}-{edited}{name}.png"
     if form == "ganmut":
         return f"images/{name}"
     return f"{prepared.splits[index]}/{VOCABULARY[prepared.labels[index]]}/{name}"

@@ -31,7 +31,10 @@ EDITED = {
 
 def newest(lines: list[dict[str, Any]], name: str, **facts: Any) -> dict[str, Any]:
     """Return the last line of a name whose facts match."""
-    return [line for line in lines if line["name"] == name and all(line.get(k) == v for k, v in facts.items())][-1]
+    found = [line for line in lines if line["name"] == name and all(line.get(k) == v for k, v in facts.items())]
+    if not found:
+        raise SystemExit(f"benchmarks/results.jsonl has no `{name}` of these weights: {facts}")
+    return found[-1]
 
 
 def report(name: str) -> list[Result]:

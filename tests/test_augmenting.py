@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from mien.benchmark.faces import choose_faces
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.running import benchmark
 from mien.benchmark.watching import watch
-from mien.classifiers import export_classifier, load_classifier
+from mien.classifiers import export_classifier, load_classifier, load_guide
 from mien.classifiers.report import measure_classifier
 from mien.combining import combine
 from mien.datasets import READERS, Sample
@@ -250,6 +251,10 @@ def test_edits_that_were_unpacked_and_prepared_again_are_still_known(filled: Aug
     unpack(filled.prepared, tmp_path / "images")
     again = prepare(READERS["folder"](tmp_path / "images"), tmp_path / "again", dataset="folder", size=SIZE)
     assert again.edited.sum() == filled.prepared.edited.sum() > 0
+    # Without a folder for validation none is made up: whose photos the edits show is not known any more.
+    shutil.rmtree(tmp_path / "images" / "validation")
+    alone = prepare(READERS["folder"](tmp_path / "images"), tmp_path / "alone", dataset="folder", size=SIZE)
+    assert set(alone.splits) == {"train"} and alone.edited.sum() == again.edited.sum()
 
 
 def test_an_inspection_counts_the_edits(
@@ -344,6 +349,8 @@ def test_who_learned_from_edits_notes_it_and_is_no_judge(
         assert "photos alone" in caught.value.hint
     with pytest.raises(ConfigError, match="edited faces"):
         watch(photos.path, [str(run.path)], BASIC)
+    with pytest.raises(ConfigError, match="guide `run` has learned from"):
+        load_guide(run.path)
 
 
 def test_the_command_fills_up_and_says_what_it_did(
@@ -362,3 +369,28 @@ def test_the_command_fills_up_and_says_what_it_did(
     with pytest.raises(SystemExit) as ended:
         main(["augment", str(photos.path), "--out", str(out), "-i", "strong"])
     assert ended.value.code == 2 and "is no FROM:TO" in capsys.readouterr().err
+
+
+def test_an_edit_that_is_held_out_moves_nobody(filled: Augmented, tmp_path: Path) -> None:
+    index = int(np.flatnonzero(filled.prepared.edited)[0])
+    own = filled.prepared
+    odd = Sample(
+        own.keys[index], lambda: np.repeat(own.images([index])[0], 3, axis=2), "fear", "test", "studio",
+        subject=own.subjects[index],
+    )  # fmt: skip
+    photo = next(row for row in samples() if row.subject == own.subjects[index])
+    mixed = prepare([photo, odd, samples()[-1]], tmp_path / "mixed", dataset="studio", size=SIZE)
+    clean = combine([mixed], tmp_path / "clean")
+    assert clean.splits[clean.keys.index(photo.key)] == "train" and set(clean.splits[clean.edited]) == {"train"}
+
+
+def test_long_names_keep_the_mark(model: Model, tmp_path: Path) -> None:
+    rows = [replace(row, key=f"{row.key}-{'n' * 70}") for row in samples()]
+    photos = prepare(rows, tmp_path / "photos", dataset="studio", size=SIZE)
+    prepared, count = augment(photos, tmp_path / "filled", model).prepared, 0
+    for turn in range(2):
+        unpack(prepared, tmp_path / f"images-{turn}")
+        source = READERS["folder"](tmp_path / f"images-{turn}")
+        prepared, before = prepare(source, tmp_path / f"again-{turn}", dataset="folder", size=SIZE), count
+        count = int(prepared.edited.sum())
+        assert count > 0 and before in (0, count)

@@ -347,7 +347,7 @@ FilledUp = Annotated[
         "--expression",
         "-e",
         metavar="NAME",
-        show_default="all that set and model know",
+        show_default="all that set and model know; neutral only with --of any",
         help="Fill up this expression; repeatable.",
     ),
 ]
@@ -363,7 +363,9 @@ FilledTo = Annotated[
 ]
 EditedIntensities = Annotated[
     str,
-    typer.Option("--intensity", "-i", metavar="FROM:TO", help="Each edit has its own intensity between these, 0 to 1."),
+    typer.Option(
+        "--intensity", "-i", metavar="FROM:TO", help="Each edit has its own intensity between these, 0.01 to 1."
+    ),
 ]
 EditedOrigin = Annotated[
     str,

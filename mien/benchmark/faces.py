@@ -47,8 +47,7 @@ def choose_faces(prepared: PreparedSet, protocol: Protocol, judged: Sequence[tup
 
     Raises `DataError` where the data has too few faces, or none that the judges know.
     """
-    held_out = prepared.select(split=protocol.split)
-    held_out = held_out[~prepared.edited[held_out]]
+    held_out = prepared.select(split=protocol.split, photos=True)
     if not len(held_out):
         splits = ", ".join(sorted(set(prepared.splits.tolist())))
         raise DataError(
@@ -63,7 +62,7 @@ def choose_faces(prepared: PreparedSet, protocol: Protocol, judged: Sequence[tup
             f"(data: {', '.join(present) or 'none'}; judges: {'; '.join(', '.join(names) for names in judged)})",
             hint="take judges that were trained on the data's labels",
         )
-    rows = np.intersect1d(held_out, prepared.select(expressions=expressions))
+    rows = prepared.select(split=protocol.split, expressions=expressions, photos=True)
     labels = np.array([expressions.index(VOCABULARY[label]) for label in prepared.labels[rows]])
     # By each face's own number, so that neither the judges' expressions nor other rows change which faces are edited.
     order = np.argsort([_number(prepared.keys[row], protocol.seed) for row in rows], kind="stable")

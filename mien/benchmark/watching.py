@@ -71,7 +71,7 @@ def watch(data: Path, judges: Sequence[str | Path], expressions: Sequence[str]) 
     prepared = PreparedSet.open(data)
     loaded = tuple(load_judge(judge) for judge in judges)
     judged = [judge.expressions for judge in loaded]
-    labels = prepared.labels[prepared.select(split="validation")]
+    labels = prepared.labels[prepared.select(split="validation", photos=True)]
     neutral = (labels == VOCABULARY.index(NEUTRAL)).sum() > 2 and all(NEUTRAL in names for names in judged)
     protocol = Protocol(faces=_FACES, seed=_SEED, origin="neutral" if neutral else "any")
     try:

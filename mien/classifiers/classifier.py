@@ -130,8 +130,8 @@ def load_classifier(source: str | Path) -> Classifier:
 
 
 def load_guide(source: str | Path) -> Guide:
-    """Load a classifier that is to guide a generator's training; `source` and errors as for `load_classifier`."""
-    found = load_classifier(source)
+    """Load a classifier that is to guide a generator's training; `source` and errors as for `load_judge`."""
+    found = _from_photos_alone(load_classifier(source), "guide")
     sizes = (found.config.image_size, found.config.image_channels)
     return Guide(found.name, found.fingerprint, found.network, found.expressions, *sizes)
 
@@ -141,11 +141,14 @@ def load_judge(source: str | Path) -> Classifier:
 
     Raises `ConfigError` for one that has learned from edited faces: it has met a generator.
     """
-    found = load_classifier(source)
+    return _from_photos_alone(load_classifier(source), "judge")
+
+
+def _from_photos_alone(found: Classifier, role: str) -> Classifier:
     if edited := edited_faces(found.description):
         raise ConfigError(
-            f"judge `{found.name}` has learned from {edited:,} edited faces (`mien augment`)",
-            hint="take a judge that was trained on photos alone",
+            f"{role} `{found.name}` has learned from {edited:,} edited faces (`mien augment`)",
+            hint="take a classifier that was trained on photos alone",
         )
     return found
 

@@ -39,8 +39,7 @@ def measure_classifier(
     `DataError` where the split has no image of the classifier's expressions.
     """
     names = classifier.expressions
-    rows = prepared.select(split=split, expressions=names)
-    rows = rows[~prepared.edited[rows]]
+    rows = prepared.select(split=split, expressions=names, photos=True)
     if not len(rows):
         raise DataError(
             f"the prepared set `{prepared.path}` has no {split} images of {', '.join(names)}",

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.datasets.sample import FACES, TRAIN, VALIDATION, Rejected, Row, Sample, split_of
+from mien.datasets.sample import EDITED, FACES, TRAIN, VALIDATION, Rejected, Row, Sample, split_of
 from mien.datasets.tables import CsvTable, image_bytes, open_csv, open_parquet, parquet_files
 from mien.errors import ConditionError, ConfigError, DataError, ImageError
 from mien.expressions import AFFECTNET_ORDER, parse_expression
@@ -118,14 +118,18 @@ def list_class_folders(source: Path, order: Sequence[str | None] = ()) -> list[I
 
 
 def read_images(images: list[ImageFile], name: str) -> Iterator[Row]:
-    """Yield the samples of class folders, with a validation part in any case."""
+    """Yield the samples of class folders, with a validation part in any case but one.
+
+    Where edited faces are among them, all stay in training: whose photos they were made from is not known.
+    """
     samples = (
         Rejected(image.key, "the number of its class folder means no expression")
         if image.expression is None
         else Sample(image.key, partial(read_file, image.path), image.expression, image.split or TRAIN, name)
         for image in images
     )
-    return samples if any(image.split == VALIDATION for image in images) else with_validation(samples)
+    divided = any(image.split == VALIDATION or EDITED in image.key for image in images)
+    return samples if divided else with_validation(samples)
 
 
 def read_file(path: Path) -> np.ndarray:

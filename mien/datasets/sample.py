@@ -19,6 +19,9 @@ from mien.images import Frame
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
+#: Stands in the key of every image that a model has edited (`mien.augmenting`), and in the names of files made of it.
+EDITED = "mien-edited"
+
 #: What people and publishers call the three splits, in lower case.
 SPLIT_WORDS = {
     "train": TRAIN, "training": TRAIN,
@@ -109,3 +112,14 @@ def thinned(rows: Iterable[Row], share: float) -> Iterator[Row]:
 def _chance(key: str) -> int:
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+def edited_key(key: str, expression: str) -> str:
+    """Return the key of an image that is edited to an expression."""
+    return f"{EDITED}/{expression}/{key}"
+
+
+def original_key(key: str) -> str:
+    """Return the key of the image that an edited one was made from; of any other, its own."""
+    before, found, after = key.partition(f"{EDITED}/")
+    return before + after.partition("/")[2] if found else key

@@ -28,7 +28,8 @@ on a cluster.
     reading.py     the finished folder -> labels in memory, images mapped: `PreparedSet`
 """
 
-from mien.prepared.layout import EDITED, VERSION, edited_key, original_key
+from mien.datasets.sample import EDITED, edited_key, original_key
+from mien.prepared.layout import VERSION
 from mien.prepared.parts import Channels, Crop
 from mien.prepared.reading import PreparedSet
 from mien.prepared.writing import Report, check_new, prepare

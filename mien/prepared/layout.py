@@ -13,19 +13,6 @@ _READABLE = (1, VERSION)
 MANIFEST, REJECTED = "manifest.json", "rejected.csv"
 #: There only while the set is being made.
 RECIPE, LOCK = "preparing.json", "preparing.lock"
-#: Stands in the key of every image that a model has edited (`mien.augmenting`), and in the names of files made of it.
-EDITED = "mien-edited"
-
-
-def edited_key(key: str, expression: str) -> str:
-    """Return the key of an image that is edited to an expression."""
-    return f"{EDITED}/{expression}/{key}"
-
-
-def original_key(key: str) -> str:
-    """Return the key of the image that an edited one was made from; of any other, its own."""
-    before, found, after = key.partition(f"{EDITED}/")
-    return before + after.partition("/")[2] if found else key
 
 
 def check_version(description: Any, path: Path) -> None:

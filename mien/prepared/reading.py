@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mien.datasets.sample import EDITED
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
 from mien.images import Frame
-from mien.prepared.layout import EDITED, MANIFEST, RECIPE, REJECTED, check_version
+from mien.prepared.layout import MANIFEST, RECIPE, REJECTED, check_version
 from mien.shards import EVERYWHERE, hash_file, map_images, read_columns, read_csv, read_json, shard_from_json
 
 #: Points along a side at which is asked whether an image shows its picture.
@@ -162,9 +163,16 @@ class PreparedSet:
             result[places] = self._arrays[shard][wanted[places] - self._starts[shard]]
         return result
 
-    def select(self, split: str | None = None, expressions: Sequence[str] | None = None) -> np.ndarray:
-        """Return the indices, ascending int64, of a split's samples with one of these expressions; None: any."""
+    def select(
+        self, split: str | None = None, expressions: Sequence[str] | None = None, *, photos: bool = False
+    ) -> np.ndarray:
+        """Return the indices, ascending int64, of a split's samples with one of these expressions; None: any.
+
+        With `photos`, without those that a model has edited: what something is measured on.
+        """
         chosen = np.ones(len(self), bool) if split is None else self.splits == split
+        if photos:
+            chosen = chosen & ~self.edited
         if expressions is not None:
             chosen &= np.isin(self.labels, [VOCABULARY.index(name) for name in expressions])
         return np.flatnonzero(chosen)

@@ -128,7 +128,9 @@ def _check_folder(out: Path, recipe: dict[str, Any]) -> bool:
 def _difference(name: str, found: Any, wanted: Any) -> str:
     """Say in what an entry of a recipe differs; of a table, only the first entry that does."""
     if isinstance(found, dict) and isinstance(wanted, dict):
-        key = next(key for key in (*wanted, *found) if found.get(key) != wanted.get(key))
+        key = next(
+            key for key in (*wanted, *found) if (key in found, found.get(key)) != (key in wanted, wanted.get(key))
+        )
         return f"{name}: {_difference(key, found.get(key), wanted.get(key))}"
     return f"{name} {json.dumps(found)}, not {json.dumps(wanted)}"
 

@@ -152,7 +152,7 @@ def test_a_classifier_guides_a_training(
     assert not (tmp_path / "run").exists()
     said = mien(*command, *weight, "--guide", "judge-vgg16", "--judge", "judge-vgg16")
     assert said.code == 0 and "generator/guide" in said.err
-    assert "note: judge-vgg16 guides this run" in said.err
+    assert "note: judge-vgg16 guides this model" in said.err
 
 
 def test_three_commands_lead_from_a_dataset_to_an_edited_photo(

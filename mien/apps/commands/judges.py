@@ -20,10 +20,11 @@ def train_judge(
 ) -> None:
     """Train a judge, a classifier of expressions.
 
-    It names the expression of a face, and so measures generators. It learns from photos alone, never from edits. The run
-    folder fills with losses and checkpoints; the same command resumes what was interrupted. In the end the judge is
-    measured on the validation split: report.json, confusion.png and calibration.png in the run folder. For a run that is
-    finished, only that is done.
+    It names the expression of a face, and so measures generators. A judge learns from photos alone; what has learned from
+    edited faces (`mien augment`) is a recogniser of expressions, and no benchmark takes it as a judge. The run folder fills
+    with losses and checkpoints; the same command resumes what was interrupted. In the end the judge is measured on the
+    validation split: report.json, confusion.png and calibration.png in the run folder. For a run that is finished, only
+    that is done.
 
     Example: mien train-judge resnet18-small --data data/fer2013 --out runs/judge
 
@@ -45,7 +46,7 @@ def train_judge(
     prepared = PreparedSet.open(data)
     if note := edited_note(prepared):
         say(f"note: {note}: what learns from them recognises expressions, and judges no generator")
-    can_be_measured = len(prepared.select(split="validation", expressions=network.expressions)) > 0
+    can_be_measured = len(prepared.select("validation", network.expressions, photos=True)) > 0
     if can_be_measured:
         import matplotlib  # noqa: F401  # what is missing is said now, not after hours of training
     with ProgressBar("training") as bar:

@@ -81,12 +81,14 @@ def train(
         from mien.classifiers import load_guide
 
         how["guides"] = [load_guide(each) for each in guide]
-        for each in sorted({*guide} & {*(judge or [])}) if leads(devices) else ():
-            say(f"note: {each} guides this run: what it says as a judge is what the generator was taught to be told")
     if judge:
         from mien.benchmark.watching import watch
 
         how["watch"] = watch(data, judge, method_config.expressions)
+        taught = [*(each.facts for each in how.get("guides", [])), *(origin.facts.get("guides", []) if origin else [])]
+        for each in how["watch"].judges if leads(devices) else ():
+            if any(each.fingerprint == guide["sha256"] for guide in taught):
+                say(f"note: {each.name} guides this model: it says what the generator was taught to be told")
     with _training_report(devices, train_config.steps) as report:
         run = run_training(preset, found.method, method_config, train_config, data, out, report, init=origin, **how)
     if not leads(devices):

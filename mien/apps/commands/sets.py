@@ -75,9 +75,9 @@ def augment(
     """Fill up rare expressions of a prepared set with edited faces.
 
     For those who train recognisers of expressions. All images of the set stay as they are; faces of its training split,
-    edited, come to them until each expression has as many as the most frequent one. Validation and test get none. Edited
-    faces keep their subject, have keys that begin with `mien-edited`, and are marked where `mien unpack` writes them. The
-    same command resumes what was interrupted.
+    edited, come to them until each expression has as many as the most frequent one (neutral itself is filled up only with
+    `-e neutral` or `--of any`). Validation and test get none. Edited faces keep their subject, have keys that begin with
+    `mien-edited`, and are marked where `mien unpack` writes them. The same command resumes what was interrupted.
 
     Example: mien augment data/fer2013 --count 3000 --out data/filled
 
