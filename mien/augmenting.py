@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -160,19 +160,14 @@ class _Edit:
 
 
 class _Studio:
-    """A set's faces, as they are and edited."""
+    """Edits a set's faces."""
 
     def __init__(self, prepared: PreparedSet, model: ExpressionModel) -> None:
         self.prepared, self.model = prepared, model
 
-    def image(self, index: int) -> np.ndarray:
-        """Return a face as uint8 (size, size, 3), as every reader of a dataset does."""
-        image = self.prepared.images([index])[0]
-        return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-
     def edited(self, edit: _Edit) -> np.ndarray:
-        """Return an edited face, likewise; from one that is not neutral, as `auto` does, a part is taken away first."""
-        pixels = self.image(edit.index)
+        """Return an edited face, uint8 RGB; from one that is not neutral, as `auto` does, a part is taken away first."""
+        pixels = self.prepared.sample(edit.index).read()
         neutral = self.prepared.labels[edit.index] == VOCABULARY.index(NEUTRAL)
         levels = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
         seen = fit_images(levels, self.model.image_size, self.model.image_channels)[0].numpy()
@@ -182,32 +177,14 @@ class _Studio:
 
     def row(self, edit: _Edit) -> Sample:
         """Return the row of the augmented set that an edit becomes."""
-        known, index = self.prepared, edit.index
-        return Sample(
-            key=edited_key(known.keys[index], edit.expression),
+        photo = self.prepared.sample(edit.index)
+        return replace(
+            photo,
+            key=edited_key(photo.key, edit.expression),
             read=partial(self.edited, edit),
             expression=edit.expression,
-            split=TRAIN,
-            source=known.sources[index],
+            shares=None,
             intensity=edit.intensity,
-            subject=known.subjects[index],
-            frame=known.frame(index),
-        )
-
-    def own_row(self, index: int) -> Sample:
-        """Return the row that an image of the set stays."""
-        known = self.prepared
-        shares, intensity, label = known.shares[index], float(known.intensity[index]), int(known.labels[index])
-        return Sample(
-            key=known.keys[index],
-            read=partial(self.image, index),
-            expression=VOCABULARY[label] if label >= 0 else None,
-            split=str(known.splits[index]),
-            source=known.sources[index],
-            shares=tuple(float(share) for share in shares) if 0 < shares.max() < 1 else None,  # else the label says it
-            intensity=None if np.isnan(intensity) else intensity,
-            subject=known.subjects[index],
-            frame=known.frame(index),
         )
 
 
@@ -221,7 +198,7 @@ class _Rows:
         return len(self._studio.prepared) + len(self._edits)
 
     def __iter__(self) -> Iterator[Row]:
-        yield from map(self._studio.own_row, range(len(self._studio.prepared)))
+        yield from map(self._studio.prepared.sample, range(len(self._studio.prepared)))
         yield from map(self._studio.row, self._edits)
 
 

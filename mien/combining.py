@@ -21,14 +21,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mien.datasets import SPLITS, Rejected, Row, Sample
+from mien.datasets import SPLITS, Rejected, Row
 from mien.datasets.sample import TRAIN
 from mien.duplicates import find_duplicates, is_leak
 from mien.errors import ConfigError, DataError
@@ -137,18 +136,7 @@ class _Image:
         """Return the row of the combination that it becomes."""
         if self.reason:
             return Rejected(self.key, self.reason)
-        shares, intensity = self.parent.shares[self.index], float(self.parent.intensity[self.index])
-        return Sample(
-            key=self.key,
-            read=partial(_read, self.parent, self.index),
-            expression=self.expression,
-            split=self.split,
-            source=self.source,
-            shares=tuple(float(share) for share in shares) if 0 < shares.max() < 1 else None,  # else the label says it
-            intensity=None if np.isnan(intensity) else intensity,
-            subject=self.parent.subjects[self.index],
-            frame=self.parent.frame(self.index),
-        )
+        return replace(self.parent.sample(self.index), key=self.key, split=self.split, source=self.source)
 
 
 class _Rows:
@@ -162,12 +150,6 @@ class _Rows:
 
     def __iter__(self) -> Iterator[Row]:
         return (image.row() for image in self._images)
-
-
-def _read(parent: PreparedSet, index: int) -> np.ndarray:
-    """Return an image as uint8 (size, size, 3), as every reader of a dataset does."""
-    image = parent.images([index])[0]
-    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 
 
 def _check(sets: list[PreparedSet], out: Path, balance: str, ratio: float, size: int | None) -> None:

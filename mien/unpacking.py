@@ -148,9 +148,7 @@ def _marks(prepared: PreparedSet) -> dict[int, EditMark]:
     """Return what those images have to say of themselves that a model has edited."""
     recipe, marks = prepared.manifest["recipe"], {}
     augmented = recipe["options"] if recipe["dataset"] == "augmentation" else {}
-    own = augmented.get("parent", {}).get(
-        "count", len(prepared)
-    )  # what comes after those was edited by the set's model
+    own = augmented["parent"]["count"] if augmented else len(prepared)  # the set's model edited what comes after those
     for index in np.flatnonzero(prepared.edited).tolist():
         intensity = float(prepared.intensity[index])
         strength = "" if np.isnan(intensity) else f" @ {intensity:g}"

@@ -35,8 +35,6 @@ class ContestantFacts:
     """Which dataset it was trained on, where that is known."""
     angles_degrees: Mapping[str, float] = field(default_factory=dict)
     """Learned direction of each expression, for models with a disc."""
-    guides: tuple[str, ...] = ()
-    """Hashes of the classifiers that told its generator what edits look like (`mien train --guide`), from first to last."""
     stats: Sequence[Mapping[str, float]] = ()
     """Lines of the run's stats.jsonl, where the model is a run."""
     samples: Sequence[Path] = ()
@@ -44,6 +42,8 @@ class ContestantFacts:
     fingerprint: str = ""
     """Hash of all that decides what it answers: every file, the space, the images' size and the settings, where `sha256` is
     of weights alone; empty where `sha256` says all."""
+    guides: tuple[str, ...] = ()
+    """Hashes of the classifiers that told its generator what edits look like (`mien train --guide`), from first to last."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mien.datasets.sample import EDITED
+from mien.datasets.sample import EDITED, Sample
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
 from mien.images import Frame
@@ -151,6 +152,21 @@ class PreparedSet:
             shares.append(np.where(np.isnan(part).any(axis=(1, 2)), np.nan, outside))
         return np.concatenate(shares)
 
+    def sample(self, index: int) -> Sample:
+        """Return an image as a row of which another set can be made, with its pixels as RGB."""
+        shares, intensity, label = self.shares[index], float(self.intensity[index]), int(self.labels[index])
+        return Sample(
+            key=self.keys[index],
+            read=partial(_read_rgb, self, index),
+            expression=VOCABULARY[label] if label >= 0 else None,
+            split=str(self.splits[index]),
+            source=self.sources[index],
+            shares=tuple(float(share) for share in shares) if 0 < shares.max() < 1 else None,  # else the label says it
+            intensity=None if np.isnan(intensity) else intensity,
+            subject=self.subjects[index],
+            frame=self.frame(index),
+        )
+
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return images by index, in that order: uint8, (len(indices), size, size, channels)."""
         wanted = np.asarray(indices, np.int64).reshape(-1)
@@ -187,6 +203,12 @@ class PreparedSet:
         for name, sha256 in (pair for part in parts for pair in part["sha256"].items()):
             if hash_file(self.path / name) != sha256:
                 raise _damaged(self.path, name)
+
+
+def _read_rgb(prepared: PreparedSet, index: int) -> np.ndarray:
+    """Return an image as uint8 (size, size, 3), as every reader of a dataset does."""
+    image = prepared.images([index])[0]
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

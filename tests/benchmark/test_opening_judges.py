@@ -11,7 +11,7 @@ from mien.errors import ConfigError
 
 def test_the_name_that_two_judges_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"a": CodedJudge("single", "1"), "b/run": CodedJudge("twin", "2"), "c/run": CodedJudge("twin", "3")}
-    monkeypatch.setattr(running, "load_classifier", known.__getitem__)
+    monkeypatch.setattr(running, "load_judge", known.__getitem__)
 
     assert running._open_judges(["a", "b/run"], "cpu") == [known["a"], known["b/run"]]
     with pytest.raises(ConfigError, match="two judges are called twin") as caught:

@@ -76,7 +76,7 @@ def test_f1_by_hand(tiny_ganmut: GANmutConfig) -> None:
 def test_neutral_faces_of_the_validation_split_are_shown(
     make_prepared: Callable[..., PreparedSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "load_classifier", lambda name: Scripted(lambda call, i: "happy"))
+    monkeypatch.setattr(watching, "load_judge", lambda name: Scripted(lambda call, i: "happy"))
     prepared = held_out(make_prepared)
     look = watch(prepared.path, ["a", "b"], BASIC)
     assert len(look.judges) == 2 and look.expressions == BASIC
@@ -94,7 +94,7 @@ def test_neutral_faces_of_the_validation_split_are_shown(
             BASIC,
         )
     assert "without `--judge`" in caught.value.hint  # the benchmark's hint names a setting that training has not
-    monkeypatch.setattr(watching, "load_classifier", lambda name: Four())
+    monkeypatch.setattr(watching, "load_judge", lambda name: Four())
     assert (
         len(watch(prepared.path, ["four"], BASIC).faces) > 4
     )  # who does not know neutral sees faces of any expression

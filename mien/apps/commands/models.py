@@ -53,7 +53,7 @@ def train(
     found = find_preset(preset)
     settings = given.settings(setting or [], "--set")
     method_config, train_config = configure(found, settings)
-    if "lambda_guide" in settings and not guide:
+    if not guide and method_config.lambda_guide != configure(found, {})[0].lambda_guide:
         raise ConfigError("lambda_guide weighs what a guide says, and there is none", hint="name one with --guide")
     if dry_run:
         whole: dict[str, Any] = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}

@@ -72,7 +72,7 @@ def augment(
     judge: options.EditsJudge = None,
     seed: options.EditsSeed = 0,
 ) -> None:
-    """Fill up rare expressions of a prepared set with edited faces.
+    """Fill up a set's rare expressions with edited faces.
 
     For those who train recognisers of expressions. All images of the set stay as they are; faces of its training split,
     edited, come to them until each expression has as many as the most frequent one (neutral itself is filled up only with
