@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,25 +46,15 @@ def train(
 
     Example: mien train ganmut-mixed-128-cpu-guided --data data/mine --init ganmut-mixed-128 --guide judge-vgg16 --out mine
     """
-    import dataclasses
-
     from mien.presets import configure, find_preset
 
     found = find_preset(preset)
-    settings = given.settings(setting or [], "--set")
-    method_config, train_config = configure(found, settings)
+    method_config, train_config = configure(found, given.settings(setting or [], "--set"))
     if not guide and method_config.lambda_guide != configure(found, {})[0].lambda_guide:
         raise ConfigError("lambda_guide weighs what a guide says, and there is none", hint="name one with --guide")
     if dry_run:
-        whole: dict[str, Any] = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
-        if guide or judge:
-            from mien.classifiers import load_guide, load_judge
-
-            whole["guides"] = [load_guide(each).facts for each in guide or []]
-            whole["judges"] = [load_judge(each).name for each in judge or []]
-        print(json.dumps(whole, indent=2))
+        print(json.dumps(_whole(method_config, train_config, guide or [], judge or []), indent=2))
         return
-    from mien.prepared import PreparedSet
     from mien.pretrained import starting_point
     from mien.processes import leads
     from mien.training import train as run_training
@@ -72,10 +62,7 @@ def train(
     origin = starting_point(init) if init is not None else None
     if leads(devices) and not (out / "config.json").exists():
         _say_of_start(preset, init, origin, method_config)
-        if edited := edited_note(PreparedSet.open(data)):
-            say(f"note: {edited}: a generator that learns from them repeats what edits look like")
-        if found.guided and not guide:
-            say(f"note: `{preset}` is made for a guide (`--guide`); without one its expressions stay weak")
+        _say_of_lessons(preset, data, found.guided and not guide)
     how: dict[str, Any] = {"devices": devices, "minutes": math.inf if minutes is None else minutes, "workers": workers}
     if guide:
         from mien.classifiers import load_guide
@@ -85,10 +72,8 @@ def train(
         from mien.benchmark.watching import watch
 
         how["watch"] = watch(data, judge, method_config.expressions)
-        taught = [*(each.facts for each in how.get("guides", [])), *(origin.facts.get("guides", []) if origin else [])]
-        for each in how["watch"].judges if leads(devices) else ():
-            if any(each.fingerprint == guide["sha256"] for guide in taught):
-                say(f"note: {each.name} guides this model: it says what the generator was taught to be told")
+        if leads(devices):
+            _say_who_taught(how["watch"].judges, how.get("guides", []), origin)
     with _training_report(devices, train_config.steps) as report:
         run = run_training(preset, found.method, method_config, train_config, data, out, report, init=origin, **how)
     if not leads(devices):
@@ -112,6 +97,38 @@ def _say_of_start(preset: str, init: str | None, origin: StartingPoint | None, c
     side = origin.settings.get("image_size", config.image_size)
     if side * 2 ** (config.enhancers - origin.settings.get("enhancers", 0)) != config.image_size:
         say(f"note: {init} was trained at {side} px, this run is at {config.image_size}; it gets worse first")
+
+
+def _whole(method_config: Any, train_config: Any, guides: list[str], judges: list[str]) -> dict[str, Any]:
+    """Return all that a training would be configured with, after opening who is to guide and to judge it."""
+    import dataclasses
+
+    whole: dict[str, Any] = {"method": dataclasses.asdict(method_config), "train": dataclasses.asdict(train_config)}
+    if guides or judges:
+        from mien.classifiers import load_guide, load_judge
+
+        whole["guides"] = [load_guide(each).facts for each in guides]
+        whole["judges"] = [load_judge(each).name for each in judges]
+    return whole
+
+
+def _say_of_lessons(preset: str, data: Path, lacks_guide: bool) -> None:
+    """Say what would surprise of what a new run learns from."""
+    from mien.prepared import PreparedSet
+
+    if edited := edited_note(PreparedSet.open(data)):
+        say(f"note: {edited}: a generator that learns from them repeats what edits look like")
+    if lacks_guide:
+        say(f"note: `{preset}` is made for a guide (`--guide`); without one its expressions stay weak")
+
+
+def _say_who_taught(judges: Sequence[Any], guides: Sequence[Any], origin: StartingPoint | None) -> None:
+    """Say which of the judges that look on have taught the model, or what it goes on from."""
+    taught = [*(guide.facts for guide in guides), *(origin.facts.get("guides", []) if origin else [])]
+    hashes = {facts["sha256"] for facts in taught}
+    for judge in judges:
+        if judge.fingerprint in hashes:
+            say(f"note: {judge.name} guides this model: it says what the generator was taught to be told")
 
 
 @contextlib.contextmanager
