@@ -73,7 +73,7 @@ def model_facts(name: str, sha256: str, space: Space, description: Mapping[str, 
         "steps": steps,
         "data": data.get("images") or ", ".join(_datasets(description)) or data.get("dataset"),
         "data_hash": data.get("hash"),
-        "started_from": start.get("model"),
+        "started_from": start.get("model") if len(parts) < 2 else None,  # of a chain of parts, the whole is told
         "guided_by": [f"{guide.get('name', 'unknown')} ({guide['sha256'][:12]})" for guide in guides_of(description)],
         "licence": description.get("licence"),
         "limits": list(description.get("limits", ())),

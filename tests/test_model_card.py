@@ -129,6 +129,10 @@ def test_of_a_chain_of_parts_the_whole_length_is_told(shipped: dict[str, Any]) -
     """`scripts/release.py` writes all of them, from the first on."""
     last = {**shipped, "training": shipped["training"] | {"init": {"model": "part11", "sha256": "0" * 64}}}
     assert model_card(last, "ada/tiny") == model_card(shipped, "ada/tiny")
+    space = load_model().space
+    assert "started_from" not in model_facts("tiny", "", space, last)
+    alone = {key: value for key, value in last.items() if key != "parts"}
+    assert model_facts("tiny", "", space, alone)["started_from"] == "part11"
 
 
 def test_the_example_loads_what_the_card_lies_beside(shipped: dict[str, Any]) -> None:
