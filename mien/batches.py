@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
-from mien.images import fit_images
+from mien.images import fit_images, luma_weights
 from mien.methods.base import WHOLE, Batch, Part, to_device
 from mien.prepared import PreparedSet
 
@@ -157,7 +157,7 @@ class Batches:
         self.augmentation = augmentation
         self.device = torch.device(device)
         self.workers = min(workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers)
-        self._luma = torch.tensor([0.299, 0.587, 0.114], device=self.device)[:, None, None]
+        self._luma = luma_weights(self.device)
         columns = [VOCABULARY.index(name) for name in expressions]
         index_of = {column: index for index, column in enumerate(columns)}
         labels = torch.tensor([index_of[int(label)] for label in prepared.labels[self.rows]])

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ConfigError
-from mien.images import fit_images
-from mien.methods.base import GuideLogits
+from mien.images import fit_images, luma_weights
+from mien.methods.base import GuideLogits, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +53,17 @@ class Guide:
             )
         network = self.network.to(device)
         order = torch.tensor([self.expressions.index(name) for name in expressions], device=device)
-        # Tensors of the host inside a step would make it wait.
-        luma = torch.tensor([0.299, 0.587, 0.114], device=device)[:, None, None]
+        luma = luma_weights(device)  # brought there once: inside a step it would make the host wait
 
         def see(images: Tensor) -> Tensor:
             fitting = fit_images(images, self.image_size, self.image_channels, luma)
             return network(fitting.contiguous(memory_format=torch.channels_last)).index_select(1, order)
 
         return see
+
+
+def check_guides(guides: Sequence[Guide], weight: float) -> None:
+    """Raise `ConfigError` where guides are given whose loss has no weight, or one of them twice."""
+    require(weight > 0 or not guides, "lambda_guide", weight, "above 0 where guides are given")
+    if len({guide.sha256 for guide in guides}) < len(guides):
+        raise ConfigError("the same guide was given twice", hint="give guides that differ")

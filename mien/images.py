@@ -413,18 +413,24 @@ def to_uint8(images: torch.Tensor) -> np.ndarray:
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
+def luma_weights(device: torch.device | str = "cpu") -> torch.Tensor:
+    """Return Rec. 601's weights of red, green and blue on a device: float32 (3, 1, 1)."""
+    import torch
+
+    return torch.tensor(_LUMA_601, device=device)[:, None, None]
+
+
 def fit_images(images: torch.Tensor, size: int, channels: int, weights: torch.Tensor | None = None) -> torch.Tensor:
     """Bring images, float (n, c, h, w) in [-1, 1], to a side and to 1 (grey: the luma) or 3 channels (RGB).
 
     Bicubic with antialiasing; the range is kept. `weights` are those of the luma, (3, 1, 1), where they lie on the device
     already: to bring them there makes the host wait.
     """
-    import torch
     import torch.nn.functional as F
 
     if images.shape[1] == 3 and channels == 1:
         if weights is None:
-            weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)[:, None, None]
+            weights = luma_weights(images.device)
         images = (images * weights).sum(1, keepdim=True)
     images = images.expand(-1, channels, -1, -1)
     if images.shape[-2:] != (size, size):

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from mien.batches import Augmentation, Batches, seed_of
-from mien.errors import ConfigError, RunError
+from mien.errors import RunError
 from mien.expressions import VOCABULARY
-from mien.guiding import Guide
+from mien.guiding import Guide, check_guides
 from mien.images import to_uint8
 from mien.methods import METHODS, Method
 from mien.methods.base import Part, config_from_mapping, require
@@ -105,12 +105,7 @@ def train(
     is too little.
     """
     deadline = time.monotonic() + 60 * minutes
-    if guides:
-        require(
-            method_config.lambda_guide > 0, "lambda_guide", method_config.lambda_guide, "above 0 where guides are given"
-        )
-        if len({guide.sha256 for guide in guides}) < len(guides):
-            raise ConfigError("the same guide was given twice", hint="give guides that differ")
+    check_guides(guides, method_config.lambda_guide)
     prepared = PreparedSet.open(data)
     configuration = {
         "format": FORMAT,

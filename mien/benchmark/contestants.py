@@ -30,7 +30,7 @@ from mien.editing.edits import make_edits
 from mien.editing.model import ExpressionModel
 from mien.errors import ConditionError, ConfigError, MienError
 from mien.expressions import VOCABULARY
-from mien.images import fit_images
+from mien.images import fit_images, luma_weights
 from mien.lineage import guides_of
 from mien.loading import open_model
 from mien.networks import Edit, apply_edit, count_parameters
@@ -146,7 +146,7 @@ def _applied(images: torch.Tensor, maps: Sequence[np.ndarray]) -> np.ndarray:
     """Apply edits to images of any size; light of one channel goes to all, of three to grey by its luma."""
     displacement, light, *wipe = (torch.from_numpy(each) for each in maps)
     if light.shape[1] == 3 and images.shape[1] == 1:
-        light = (light * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        light = (light * luma_weights()).sum(1, keepdim=True)
     light = light.expand(-1, images.shape[1], -1, -1)
     with torch.inference_mode():
         return apply_edit(images, Edit(displacement, light, *wipe)).numpy()
