@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +63,10 @@ class Guide:
         return see
 
 
-def check_guides(guides: Sequence[Guide], weight: float) -> None:
+def check_guides(guides: Sequence[Guide], config: Any) -> None:
     """Raise `ConfigError` where guides are given whose loss has no weight, or one of them twice."""
-    require(weight > 0 or not guides, "lambda_guide", weight, "above 0 where guides are given")
+    if not guides:
+        return
+    require(config.lambda_guide > 0, "lambda_guide", config.lambda_guide, "above 0 where guides are given")
     if len({guide.sha256 for guide in guides}) < len(guides):
         raise ConfigError("the same guide was given twice", hint="give guides that differ")

@@ -105,7 +105,7 @@ def train(
     is too little.
     """
     deadline = time.monotonic() + 60 * minutes
-    check_guides(guides, method_config.lambda_guide)
+    check_guides(guides, method_config)
     prepared = PreparedSet.open(data)
     configuration = {
         "format": FORMAT,
