@@ -1,6 +1,6 @@
 """Write docs/cli.md from the commands themselves: `python scripts/write_cli_reference.py`, or `make docs`.
 
-What the page says stands in mien/apps/cli.py (docstrings) and mien/apps/options.py (help); typer's printed help is not
+What the page says stands in mien/apps/cli.py (docstrings) and mien/apps/options/ (help); typer's printed help is not
 used, since its layout changes with typer's version and the width of the terminal.
 """
 

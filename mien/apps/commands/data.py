@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import data as options
+from mien.apps.options import shared
 from mien.apps.output import say
 
 
@@ -12,11 +14,11 @@ def prepare(
     dataset: options.Dataset,
     source: options.Source = None,
     # In a signature what is required cannot follow what is not; to typer, `...` says required.
-    out: options.PreparedOut = ...,  # type: ignore[assignment]
+    out: shared.PreparedOut = ...,  # type: ignore[assignment]
     size: options.Size = 48,
     detector: options.Detector = "none",
     threshold: options.FaceThreshold = None,
-    device: options.DetectorDevice = "cpu",
+    device: shared.DetectorDevice = "cpu",
     option: options.ReaderOptions = None,
     share: options.Share = 1.0,
     workers: options.Workers = None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import detection as options
+from mien.apps.options import shared
 from mien.apps.output import say
 
 
@@ -13,7 +15,7 @@ def detect_study(
     padding: options.StudyPaddings = None,
     face: options.StudyFace = None,
     limit: options.StudyLimit = None,
-    device: options.DetectorDevice = "cpu",
+    device: shared.DetectorDevice = "cpu",
     out: options.StudyOut = None,
 ) -> None:
     """Find out which detector and threshold suit some images.

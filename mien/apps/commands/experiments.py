@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import experiments as options
+from mien.apps.options import shared
 from mien.apps.output import say
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def experiment(
     scale: options.Scale = None,
     judge: options.ExperimentJudges = None,
     setting: options.TrainingSettings = None,
-    show: options.Shown = None,
+    show: shared.Shown = None,
     device: options.ExperimentDevice = None,
     dry_run: options.PlanOnly = False,
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mien.apps import given, options, output
+from mien.apps import given, output
+from mien.apps.options import films as options
+from mien.apps.options import shared
 from mien.apps.output import say
 from mien.apps.progress import frames_progress
 
@@ -15,20 +17,20 @@ if TYPE_CHECKING:
 def video(
     film: options.Film,
     out: options.FilmOut = None,
-    expression: options.Expression = None,
-    intensity: options.Intensity = 0.9,
-    angle: options.Angle = None,
+    expression: shared.Expression = None,
+    intensity: shared.Intensity = 0.9,
+    angle: shared.Angle = None,
     at: options.At = None,
     face: options.FilmFaces = "all",
-    by_face: options.ByFace = None,
-    origin: options.Origin = "auto",
+    by_face: shared.ByFace = None,
+    origin: shared.Origin = "auto",
     profiles: options.FilmProfiles = "skip",
     smallest: options.Smallest = None,
     crf: options.Quality = None,
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    mark: options.Marked = True,
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
+    mark: shared.Marked = True,
     list_faces: options.ListFaces = False,
 ) -> None:
     """Give the faces of a film another expression.
@@ -112,20 +114,20 @@ def _list(found: FilmFaces) -> None:
 
 
 def animate(
-    photo: options.Photo,
+    photo: shared.Photo,
     out: options.AnimationOut,
     path: options.WalkPath = "disc",
-    expression: options.Expression = None,
-    angle: options.Angle = None,
-    intensity: options.Intensity = 0.9,
+    expression: shared.Expression = None,
+    angle: shared.Angle = None,
+    intensity: shared.Intensity = 0.9,
     seconds: options.Seconds = 4.0,
     size: options.AnimationSize = 640,
-    face: options.OneFace = "largest",
-    origin: options.Origin = "auto",
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    mark: options.Marked = True,
+    face: shared.OneFace = "largest",
+    origin: shared.Origin = "auto",
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
+    mark: shared.Marked = True,
 ) -> None:
     """Let a photo's face walk through its expressions.
 
@@ -169,14 +171,14 @@ def animate(
 def live(
     camera: options.Camera = "0",
     film: options.CameraFilm = None,
-    port: options.Port = 8000,
-    expression: options.Expression = "happy",
-    intensity: options.Intensity = 0.8,
+    port: shared.Port = 8000,
+    expression: shared.Expression = "happy",
+    intensity: shared.Intensity = 0.8,
     face: options.LiveFaces = "all",
-    origin: options.Origin = "auto",
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
+    origin: shared.Origin = "auto",
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
 ) -> None:
     """Show a camera with other expressions, on a local page.
 

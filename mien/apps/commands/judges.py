@@ -6,17 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import judges as options
+from mien.apps.options import shared
 from mien.apps.output import edited_note, say
 
 
 def train_judge(
     preset: options.Judge,
-    data: options.Data,
-    out: options.RunOut,
-    setting: options.Settings = None,
+    data: shared.Data,
+    out: shared.RunOut,
+    setting: shared.Settings = None,
     init: options.JudgeInit = None,
-    dry_run: options.DryRun = False,
+    dry_run: shared.DryRun = False,
 ) -> None:
     """Train a judge, a classifier of expressions.
 

@@ -7,19 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import measuring as options
+from mien.apps.options import shared
 from mien.apps.output import say
 
 
 def bench(
     models: options.Contestants = None,
-    data: options.Data = ...,  # type: ignore[assignment]
+    data: shared.Data = ...,  # type: ignore[assignment]
     judge: options.Judges = None,
     out: options.BenchOut = None,
     checkpoint: options.Checkpoints = None,
     baselines: options.Baselines = False,
     setting: options.ProtocolSettings = None,
-    show: options.Shown = None,
+    show: shared.Shown = None,
     pictures: options.WithPictures = True,
     requests: options.RequestsOut = None,
     device: options.BenchDevice = "cpu",

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import models as options
+from mien.apps.options import shared
 from mien.apps.output import edited_note, say
 from mien.errors import ConfigError
 
@@ -24,16 +26,16 @@ CALL_AGAIN = 75
 
 def train(
     preset: options.Preset,
-    data: options.Data,
-    out: options.RunOut,
-    setting: options.Settings = None,
+    data: shared.Data,
+    out: shared.RunOut,
+    setting: shared.Settings = None,
     init: options.Init = None,
     devices: options.Devices = 1,
     minutes: options.Minutes = None,
     workers: options.LoadingWorkers = 2,
     judge: options.WatchingJudges = None,
     guide: options.Guides = None,
-    dry_run: options.DryRun = False,
+    dry_run: shared.DryRun = False,
 ) -> None:
     """Train a preset on a prepared set.
 
@@ -240,7 +242,7 @@ def _is_judge(source: str) -> bool:
     return (Path(source) / "config.json").is_file() and "classifier" in Run.read(Path(source)).configuration
 
 
-def info(model: options.InfoModel = None, as_json: options.Json = False) -> None:
+def info(model: options.InfoModel = None, as_json: shared.Json = False) -> None:
     """Say what a model is: method, expressions, sizes, data.
 
     --json adds all that its description holds: settings, commands, what was measured.

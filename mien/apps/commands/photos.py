@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mien.apps import given, options, output
+from mien.apps import given, output
+from mien.apps.options import photos as options
+from mien.apps.options import shared
 from mien.apps.output import say
 from mien.errors import ImageError
 
@@ -25,19 +27,19 @@ if TYPE_CHECKING:
 def edit(
     photos: options.Photos,
     output_name: options.EditOut,
-    expression: options.Expression = None,
-    intensity: options.Intensity = 0.9,
-    angle: options.Angle = None,
-    face: options.Faces = "all",
-    by_face: options.ByFace = None,
-    origin: options.Origin = "auto",
+    expression: shared.Expression = None,
+    intensity: shared.Intensity = 0.9,
+    angle: shared.Angle = None,
+    face: shared.Faces = "all",
+    by_face: shared.ByFace = None,
+    origin: shared.Origin = "auto",
     profiles: options.Profiles = "skip",
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
     quality: options.PictureQuality = 95,
-    mark: options.Marked = True,
-    as_json: options.Json = False,
+    mark: shared.Marked = True,
+    as_json: shared.Json = False,
 ) -> None:
     """Give the faces of photos another expression.
 
@@ -104,15 +106,15 @@ def _told(outcome: Outcome, asked: str, one: bool) -> str:
 
 
 def gamut(
-    photo: options.Photo,
+    photo: shared.Photo,
     out: options.PictureOut,
-    face: options.OneFace = "largest",
+    face: shared.OneFace = "largest",
     tile: options.Tile = 144,
     rings: options.Rings = 3,
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    mark: options.Marked = True,
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
+    mark: shared.Marked = True,
 ) -> None:
     """Draw the whole disc of one face's expressions as a picture.
 
@@ -130,16 +132,16 @@ def gamut(
 
 
 def sweep(
-    photo: options.Photo,
+    photo: shared.Photo,
     out: options.PictureOut,
     expressions: options.Rows = None,
     intensities: options.Columns = "0,0.25,0.5,0.75,1",
-    face: options.OneFace = "largest",
+    face: shared.OneFace = "largest",
     tile: options.Tile = 160,
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    mark: options.Marked = True,
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
+    mark: shared.Marked = True,
 ) -> None:
     """Draw one face in rows of expressions with rising intensity.
 
@@ -164,11 +166,11 @@ def sweep(
 
 def studio(
     files: options.StudioFiles = None,
-    port: options.Port = 8001,
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    mark: options.Marked = True,
+    port: shared.Port = 8001,
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
+    mark: shared.Marked = True,
 ) -> None:
     """Edit photos and films on a local page.
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mien.apps import options, output
+from mien.apps import output
+from mien.apps.options import reading as options
+from mien.apps.options import shared
 from mien.apps.output import say
 from mien.apps.progress import frames_progress
 
@@ -26,11 +28,11 @@ _TABLES, _CHARTS = (".csv",), (".png", ".svg", ".pdf")
 def read(
     files: options.PhotosOrFilm,
     out: options.ReadingOut = None,
-    face: options.Faces = "all",
-    model: options.Model = None,
-    detector: options.FaceDetector = "mtcnn",
-    threshold: options.Threshold = 0.7,
-    as_json: options.Json = False,
+    face: shared.Faces = "all",
+    model: shared.Model = None,
+    detector: shared.FaceDetector = "mtcnn",
+    threshold: shared.Threshold = 0.7,
+    as_json: shared.Json = False,
 ) -> None:
     """Say which expression the faces of photos or of a film show.
 

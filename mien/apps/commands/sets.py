@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mien.apps import given, options
+from mien.apps import given
+from mien.apps.options import sets as options
+from mien.apps.options import shared
 from mien.apps.output import say
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ _SHOWN = 5
 
 def combine(
     sets: options.PreparedSets,
-    out: options.PreparedOut = ...,  # type: ignore[assignment]
+    out: shared.PreparedOut = ...,  # type: ignore[assignment]
     balance: options.Balance = "none",
     ratio: options.Ratio = 1.0,
     size: options.NewSize = None,
@@ -63,8 +65,8 @@ def combine(
 
 def augment(
     folder: options.PreparedFolder,
-    out: options.PreparedOut = ...,  # type: ignore[assignment]
-    model: options.Model = None,
+    out: shared.PreparedOut = ...,  # type: ignore[assignment]
+    model: shared.Model = None,
     expression: options.FilledUp = None,
     count: options.FilledTo = None,
     intensity: options.EditedIntensities = "0.6:1",
