@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,13 +31,14 @@ from mien.editing.model import ExpressionModel
 from mien.errors import ConfigError, DataError
 from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
 from mien.images import fit_images
-from mien.prepared import PreparedSet, check_new, edited_key, prepare
+from mien.prepared import PreparedSet, check_place, edited_key, prepare
 from mien.spaces import Condition
 from mien.warping import apply
 
 #: Which faces may be edited: those labelled neutral, or all that do not show the expression already.
 ORIGINS = ("neutral", "any")
 
+_DATASET = "augmentation"
 #: Faces that a judge looks at together.
 _BATCH = 64
 #: Intensities are noted with three digits.
@@ -110,10 +112,15 @@ def augment(
     """
     if Path(out).resolve() == prepared.path.resolve() or prepared.path.resolve() in Path(out).resolve().parents:
         raise DataError(f"`{out}` lies in the set `{prepared.path}`", hint="give another folder")
-    check_new(out)
     names = _expressions(prepared, model, wish, judge)
     has = {name: len(prepared.select(TRAIN, [name])) for name in names}
     wanted = wish.count or max(len(prepared.select(TRAIN, [name])) for name in prepared.expressions)
+    options: dict[str, Any] = {
+        "parent": {"dataset": prepared.manifest["dataset"], "hash": prepared.hash, "count": len(prepared)},
+        "model_sha256": model.sha256, "judge_sha256": None if judge is None else judge.sha256, "count": wanted,
+        "expressions": names, "intensities": [wish.weakest, wish.strongest], "origin": wish.origin, "seed": wish.seed,
+    }  # fmt: skip
+    check_place(out, _DATASET, options)
     studio = _Studio(prepared, model)
     chosen: list[_Edit] = []
     missing: dict[str, int] = {}
@@ -127,19 +134,13 @@ def augment(
     if not chosen:
         raise _nothing(prepared, wish, wanted, names, missing, refused)
     edited = {name: sum(edit.expression == name for edit in chosen) for name in names}
-    options = {
-        "parent": {"dataset": prepared.manifest["dataset"], "hash": prepared.hash, "count": len(prepared)},
-        "model_sha256": model.sha256, "judge_sha256": None if judge is None else judge.sha256, "count": wanted,
-        "expressions": names, "intensities": [wish.weakest, wish.strongest], "origin": wish.origin, "seed": wish.seed,
-        "edited": {name: count for name, count in edited.items() if count},
-    }  # fmt: skip
     written = prepare(
         _Rows(studio, chosen),
         out,
-        dataset="augmentation",
+        dataset=_DATASET,
         size=prepared.size,
         channels=1 if prepared.channels == 1 else 3,
-        options=options,
+        options={**options, "edited": {name: count for name, count in edited.items() if count}},
         source=f"{prepared.path}, with edits by {model.name}",
         detectors=prepared.detectors,
         report=(lambda done, total: report(done, total, "written")) if report else None,

@@ -172,6 +172,24 @@ def test_with_a_judge_other_faces_stand_in_for_what_it_turns_down(
     assert [key for key in without.prepared.keys if key.startswith(EDITED)] == edits[:3]
 
 
+def test_no_judge_is_asked_for_what_has_no_place(photos: PreparedSet, model: Model, tmp_path: Path) -> None:
+    augment(photos, tmp_path / "out", model, Wish(count=6))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    says: Any = Says("fear")
+    for place, error in (
+        ("out", 'prepared with options: judge_sha256 null, not "555'),
+        ("photos", 'prepared with dataset "studio", not "augmentation"'),
+        ("file", "is a file"),
+        ("other", "is not empty and holds no prepared set"),
+    ):
+        wished = photos if place != "photos" else PreparedSet.open(tmp_path / "out")
+        with pytest.raises(DataError, match=error):
+            augment(wished, tmp_path / place, model, Wish(count=6, expressions=("fear",), origin="any"), judge=says)
+    assert says.asked == 0
+
+
 def test_an_edited_face_is_not_edited_again(photos: PreparedSet, model: Model, tmp_path: Path) -> None:
     once = augment(photos, tmp_path / "once", model, Wish(count=9, expressions=("neutral",))).prepared
     twice = augment(once, tmp_path / "twice", model, Wish(count=8, expressions=("fear",)))

@@ -32,7 +32,7 @@ from mien.datasets.sample import EDITED, edited_key, original_key
 from mien.prepared.layout import VERSION
 from mien.prepared.parts import Channels, Crop
 from mien.prepared.reading import PreparedSet
-from mien.prepared.writing import Report, check_new, prepare
+from mien.prepared.writing import Report, check_place, prepare
 
 __all__ = [
     "EDITED",
@@ -41,7 +41,7 @@ __all__ = [
     "Crop",
     "PreparedSet",
     "Report",
-    "check_new",
+    "check_place",
     "edited_key",
     "original_key",
     "prepare",

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,11 @@ def prepare(
     return PreparedSet.open(out)
 
 
-def _check_folder(out: Path, recipe: dict[str, Any]) -> bool:
-    """Say whether the set is finished already, after checking that this recipe made what lies in `out`."""
+def _check_folder(out: Path, recipe: dict[str, Any], incomplete: Collection[str] = ()) -> bool:
+    """Say whether the set is finished already, after checking that this recipe made what lies in `out`.
+
+    Of a recipe's `incomplete` tables only those entries are compared that are given.
+    """
     if not out.exists():
         return False
     if not out.is_dir():
@@ -117,9 +120,12 @@ def _check_folder(out: Path, recipe: dict[str, Any]) -> bool:
     check_version(existing, out)
     made_with = existing.get("recipe", existing)
     for name, value in recipe.items():
-        if made_with.get(name) != value:
+        found = made_with.get(name)
+        if name in incomplete and isinstance(found, dict):
+            found = {key: entry for key, entry in found.items() if key in value}
+        if found != value:
             raise DataError(
-                f"`{out}` was prepared with {_difference(name, made_with.get(name), value)}",
+                f"`{out}` was prepared with {_difference(name, found, value)}",
                 hint="give another folder, or delete this one to prepare it anew",
             )
     return manifest is not None
@@ -135,11 +141,14 @@ def _difference(name: str, found: Any, wanted: Any) -> str:
     return f"{name} {json.dumps(found)}, not {json.dumps(wanted)}"
 
 
-def check_new(out: Path | str) -> None:
-    """Raise `DataError` for a folder into which no set can be prepared, before the work that decides what goes into it."""
-    out = Path(out)
-    if out.exists() and not (out.is_dir() and (out / MANIFEST).exists()):
-        _check_folder(out, {})
+def check_place(out: Path | str, dataset: str, options: Mapping[str, Any]) -> None:
+    """Raise `DataError` for a folder into which no such set can be prepared, before the work that decides what goes there.
+
+    Of its `options` those that are known by then; a set that is there already, whole or not, may have others besides.
+    """
+    _check_folder(
+        Path(out), json.loads(json.dumps({"dataset": dataset, "options": dict(options)}, default=str)), {"options"}
+    )
 
 
 @contextlib.contextmanager
