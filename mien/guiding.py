@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from mien.errors import ConfigError
 from mien.images import fit_images, luma_weights
-from mien.methods.base import GuideLogits, require
+from mien.methods.base import GuideLogits
+from mien.settings import require
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,13 +87,17 @@ def edge_window(height: int, width: int, margin: float, device: torch.device) ->
     return ramp(height)[:, None] * ramp(width)[None, :]
 
 
-def mouth_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
+#: Of a mouth with its corners, and of what lies between them where it is open: half its width as a share of the side.
+MOUTH, MOUTH_INSIDE = 0.19, 0.11
+
+
+def mouth_window(height: int, width: int, device: torch.device, half_width: float = MOUTH) -> Float[Tensor, "h w"]:
     """Return nearly 1 where an aligned face (`mien.faces.align`) has its mouth, 0 far from it, smooth between.
 
     What is behind lips and teeth cannot be had by moving what is seen: there light has to be added. The window does not
     follow a mouth that augmentation has moved, by up to 6 % of the side, or enlarged.
     """
-    centre_x, centre_y, half_width, half_height = 0.5, 0.765, 0.19, 0.1
+    centre_x, centre_y, half_height = 0.5, 0.765, 0.1
     x = ((torch.arange(width, device=device) + 0.5) / width - centre_x) / half_width
     y = ((torch.arange(height, device=device) + 0.5) / height - centre_y) / half_height
     return torch.exp(-(x**4)[None, :] - (y**4)[:, None])
@@ -292,7 +296,7 @@ class WarpGenerator(nn.Module):
         num_blocks: int = 4,
         *,
         max_displacement: float = 0.25,
-        max_residual: float = 0.8,
+        max_light: float = 0.8,
         margin: float = 0.1,
         embedding: int = 64,
         both_sides: bool = False,
@@ -304,7 +308,7 @@ class WarpGenerator(nn.Module):
         self.image_channels = image_channels
         self.soft_light = soft_light
         self.max_displacement = max_displacement
-        self.max_residual = max_residual
+        self.max_light = max_light
         self.margin = margin
         self.both_sides = both_sides
         width = base_channels
@@ -371,7 +375,7 @@ class WarpGenerator(nn.Module):
             x, coarse, residual = enhancer(sizes.pop(), x, coarse, residual, embedding, self.max_displacement)
         window = edge_window(height, width, self.margin, images.device)
         coarse = _doubled(coarse.float())
-        residual = self.max_residual * torch.tanh(residual)
+        residual = self.max_light * torch.tanh(residual)
         wipe = None
         if self.to_wipe is not None:
             wipe = torch.sigmoid(coarse[:, 3:]) * mouth_window(height, width, images.device) * window

@@ -23,9 +23,9 @@ import torch
 from mien.errors import WeightsError
 from mien.lineage import guides_of
 from mien.methods import METHODS, Method
-from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text, write_together
+from mien.settings import config_from_mapping
 from mien.shipped import DEFAULT, FOLDER_CONFIG, FOLDER_WEIGHTS, WEIGHTS, shipped
 from mien.spaces import Space
 from mien.starting import StartingPoint

@@ -79,6 +79,15 @@ def with_wipe(generator: WarpGenerator, state: Mapping[str, Tensor]) -> dict[str
     return result
 
 
+def with_light(before: float, after: float, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a generator with one `max_light` knows as the state of one with another.
+
+    It adds nearly what it did where that is far from either bound: a tanh is as steep at zero as it was.
+    """
+    ratio = before / after
+    return {name: tensor * ratio if ".to_residual." in name else tensor for name, tensor in state.items()}
+
+
 def with_mouth(critic: PatchCritic, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state for this critic, of one that may have another second critic of mouths, or none: that begins anew."""
     own = {

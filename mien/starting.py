@@ -11,16 +11,19 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
-from mien.methods.base import setting_as_text
+from mien.methods.base import GeneratorSettings
 from mien.networks import WarpGenerator
-from mien.resizing import grown, resampled, with_mouth, with_wipe
+from mien.resizing import grown, resampled, with_light, with_mouth, with_wipe
 from mien.runs import Run
+from mien.settings import setting_as_text
 
 #: Settings that shape networks; their side does not.
 _SIZES = (
     "expressions", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks", "wipes",
     "critic_channels", "critic_layers",
 )  # fmt: skip
+#: Of networks that do not say it.
+_MAX_LIGHT = GeneratorSettings.max_light
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +42,9 @@ class StartingPoint:
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same but for an enhancer more, or the side of their images.
 
-        It may begin to wipe, and to have mouths judged, with what is new so far. At twice the side with one enhancer more
-        the networks go on where they stood (`grown`); any other side takes some learning until they are where they were
-        (`resampled`).
+        It may begin to wipe, and to have mouths judged, with what is new so far, and to add more light, or less. At twice
+        the side with one enhancer more the networks go on where they stood (`grown`); any other side takes some learning
+        until they are where they were (`resampled`).
         """
         had, side = self.settings.get("enhancers", 0), self.settings.get("image_size", 0)
         config = method.config
@@ -56,6 +59,9 @@ class StartingPoint:
             if begins:
                 assert isinstance(method.generator, WarpGenerator)  # no other wipes
                 state = with_wipe(method.generator, state)
+            bounds = self.settings.get("max_light", _MAX_LIGHT), getattr(config, "max_light", _MAX_LIGHT)
+            if bounds[0] != bounds[1]:
+                state = with_light(*bounds, state)
             method.load_state_dict(with_mouth(method.critic, resampled(method.critic, state)))
         except (RuntimeError, KeyError, IndexError):
             others = [name for name in _SIZES if name in self.settings and not free.get(name)]

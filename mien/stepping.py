@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
-from mien.methods.base import Batch, check_choices, require
+from mien.methods.base import Batch
 from mien.processes import average_gradients
+from mien.settings import check_choices, require
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ from mien.expressions import VOCABULARY
 from mien.guiding import Guide, check_guides
 from mien.images import to_uint8
 from mien.methods import METHODS, Method
-from mien.methods.base import Part, config_from_mapping, require
+from mien.methods.base import Part
 from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
 from mien.runs import Run, describe_machine, held
+from mien.settings import config_from_mapping, require
 from mien.spaces import Condition
 from mien.starting import StartingPoint, noted_start
 from mien.stepping import FREE_SETTINGS, TrainConfig, Trainer, enough_memory, take_step, under

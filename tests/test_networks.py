@@ -214,8 +214,19 @@ def test_edit_of_the_warp_generator_is_its_formula() -> None:
     moved = warp(images, displacement)
     expected = (1 - mask) * moved + mask * (moved + residual).clamp(-1, 1)
     assert torch.allclose(apply_edit(images, generator(images, codes)), expected, atol=1e-6)
-    assert residual.abs().max().item() <= generator.max_residual + 1e-6
-    assert residual.abs().max().item() > 0.7 * generator.max_residual  # else the bound was not tried
+    assert residual.abs().max().item() <= generator.max_light + 1e-6
+    assert residual.abs().max().item() > 0.7 * generator.max_light  # else the bound was not tried
+
+
+def test_with_as_much_light_as_there_is_white_can_become_black() -> None:
+    white, codes = torch.ones(1, 1, 32, 32), torch.zeros(1, 2)
+    darkest = []
+    for bound in (0.8, 2.0):
+        generator = WarpGenerator(1, 2, base_channels=8, num_blocks=1, max_light=bound)
+        nn.init.constant_(generator.to_residual.bias, -9.0)  # type: ignore[arg-type]
+        nn.init.constant_(generator.to_mask.bias, 20.0)  # type: ignore[arg-type]
+        darkest.append(apply_edit(white, generator(white, codes)).min().item())
+    assert darkest == pytest.approx([0.2, -1.0], abs=0.01)
 
 
 def test_what_is_wiped_away_is_what_differs_from_the_average_round_each_place() -> None:

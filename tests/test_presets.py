@@ -11,11 +11,12 @@ import torch
 
 from mien.errors import ConfigError
 from mien.methods import METHODS
-from mien.methods.base import Batch, config_from_mapping
+from mien.methods.base import Batch
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.prepared import PreparedSet
 from mien.presets import PRESETS, configure, find_preset, settings_beside
+from mien.settings import config_from_mapping
 from mien.training import TrainConfig, train
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from mien.critics import PatchCritic
 from mien.errors import ConfigError
 from mien.networks import WarpGenerator
-from mien.resizing import grown, resampled, with_wipe
+from mien.resizing import grown, resampled, with_light, with_wipe
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -85,6 +88,22 @@ def at(side: int, trained: PatchCritic) -> PatchCritic:
     state = resampled(critic, state_of(trained))
     critic.load_state_dict({name.removeprefix("critic."): tensor for name, tensor in state.items()})
     return critic
+
+
+def test_with_another_bound_of_light_faint_light_stays_what_it_was() -> None:
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {"base_channels": 8, "num_blocks": 1, "enhancers": 1}
+    before, after = (WarpGenerator(1, 2, max_light=bound, **settings) for bound in (0.8, 2.0))
+    nn.init.normal_(before.enhancers[0].to_residual.weight, std=0.02)  # type: ignore[union-attr,arg-type]
+    state = {f"generator.{name}": tensor for name, tensor in before.state_dict().items()} | {"critic.x": torch.ones(1)}
+    carried = with_light(0.8, 2.0, state)
+    assert torch.equal(carried["critic.x"], torch.ones(1))
+    after.load_state_dict({k.removeprefix("generator."): v for k, v in carried.items() if k.startswith("generator.")})
+    images, codes = torch.rand(2, 1, 32, 32) * 2 - 1, torch.randn(2, 2)
+    with torch.no_grad():
+        was, now = before.maps(images, codes), after.maps(images, codes)
+    assert 0.02 < was[2].abs().max() < 0.3
+    assert torch.allclose(now[2], was[2], atol=0.005) and torch.equal(now[0], was[0])
 
 
 def test_a_kernel_of_three_parts_becomes_one_of_four_by_what_of_each_part_they_hold() -> None:

@@ -52,7 +52,7 @@ CHILD = """
 import json, sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
-from mien.methods.base import config_from_mapping
+from mien.settings import config_from_mapping
 from mien.methods.ganmut import GANmutConfig
 from mien.training import TrainConfig, train
 method, loop, data, out = sys.argv[1:]

@@ -261,7 +261,7 @@ def _new_method(description: Mapping[str, Any]) -> Any:
     Raises `ConfigError` where it tells of none that this version knows.
     """
     from mien.methods import METHODS
-    from mien.methods.base import config_from_mapping
+    from mien.settings import config_from_mapping
 
     kind = METHODS.get(str(description.get("method")))
     if kind is None or "method_config" not in description:

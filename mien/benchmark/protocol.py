@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mien.methods.base import check_choices, require
+from mien.settings import check_choices, require
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from mien.errors import ConfigError, ImageError, MienError, RunError, WeightsErr
 from mien.guiding import Guide
 from mien.images import fit_images
 from mien.lineage import edited_faces
-from mien.methods.base import config_from_mapping
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.settings import config_from_mapping
 from mien.shipped import WEIGHTS, shipped_judges
 
 FORMAT = 1

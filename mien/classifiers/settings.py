@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mien.classifiers.networks import ExpressionNetwork, resnet18, resnet50, vgg16_bn
 from mien.errors import ConfigError
 from mien.expressions import BASIC, parse_expression
-from mien.methods.base import check_choices, config_from_mapping, require
+from mien.settings import check_choices, config_from_mapping, require
 
 #: The architectures by name.
 NETWORKS = {"resnet18": resnet18, "resnet50": resnet50, "vgg16_bn": vgg16_bn}

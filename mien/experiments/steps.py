@@ -17,10 +17,10 @@ from typing import Protocol as Interface
 from mien.benchmark.protocol import Protocol
 from mien.classifiers import settings as judges
 from mien.errors import MienError
-from mien.methods.base import config_from_mapping
 from mien.official.specification import KINDS, parse_specification
 from mien.presets import configure, find_preset
 from mien.runs import Run, checkpoint_records, file_sha256
+from mien.settings import config_from_mapping
 from mien.shipped import WEIGHTS, shipped, shipped_judges
 from mien.stepping import FREE_SETTINGS, TrainConfig
 

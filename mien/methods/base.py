@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput, PatchCritic
-from mien.errors import ConfigError
 from mien.losses import (
     bending,
     conformal_distortion,
@@ -33,7 +31,8 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import Edit, ResidualGenerator, WarpGenerator, mouth_window
+from mien.networks import MOUTH_INSIDE, Edit, ResidualGenerator, WarpGenerator, mouth_window
+from mien.settings import check_choices, require
 from mien.spaces import Space
 
 
@@ -113,6 +112,9 @@ class GeneratorSettings:
     """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
     soft_light: float = 0.0
     """Added light is blurred over this share of the side, except at the mouth (warp generator): shading, and no spots."""
+    max_light: float = 0.8
+    """The largest light that can be added to a pixel, or taken, in half ranges (warp generator): with 0.8 bright teeth
+    never become the dark of an open mouth, with 2 they may. `--init` may name networks with another."""
     wipes: bool = False
     """Detail at the mouth may be wiped away before light is added (warp generator); `--init` may name networks without."""
     enhancers: int = 0
@@ -136,6 +138,11 @@ class GeneratorSettings:
     """Weight of light that is added to one half of the face only."""
     mouth_light: float = 0.0
     """By what share added light counts less at the mouth in these four costs (faces as `mien prepare` aligns them)."""
+    mouth_shade: float = 0.0
+    """By what share light that is taken counts less in them between the corners of the mouth: teeth may become dark, and
+    corners are not to."""
+    wiped_light: float = 0.0
+    """By what share added light counts less in these four costs where detail is wiped away (`wipes`), which it replaces."""
     cutout: float = 0.0
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
@@ -154,7 +161,7 @@ class GeneratorSettings:
         sizes = (image_channels, code_size, self.generator_channels, self.generator_blocks)
         if self.generator == "residual":
             return ResidualGenerator(*sizes)
-        light = {"soft_light": self.soft_light, "wipes": self.wipes}
+        light = {"soft_light": self.soft_light, "max_light": self.max_light, "wipes": self.wipes}
         return WarpGenerator(*sizes, both_sides=self.both_sides, enhancers=self.enhancers, **light)
 
 
@@ -309,6 +316,11 @@ def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
     light = edit.delta
     if config.mouth_light:
         light = light * (1 - config.mouth_light * mouth_window(*light.shape[-2:], light.device))
+    if config.mouth_shade:
+        inside = mouth_window(*light.shape[-2:], light.device, MOUTH_INSIDE)
+        light = torch.where(light < 0, light * (1 - config.mouth_shade * inside), light)
+    if config.wiped_light and edit.wipe is not None:
+        light = light * (1 - config.wiped_light * edit.wipe)
     field = edit.displacement
     terms = {
         "bend": (config.lambda_bend, lambda: bending(field)),
@@ -341,22 +353,6 @@ class frozen:
         self.network.requires_grad_(True)
 
 
-def require(condition: bool, argument: str, value: object, allowed: str) -> None:
-    """Raise `ConfigError` naming the argument, its value and what is allowed, unless the condition holds."""
-    if not condition:
-        raise ConfigError(f"{argument} is {value!r}", hint=f"{argument} must be {allowed}")
-
-
-def check_choices(config: Any) -> None:
-    """Check every field of a configuration that is declared as a `Literal` against its choices."""
-    hints = get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-        if get_origin(hints[field.name]) is Literal:
-            choices = get_args(hints[field.name])
-            value = getattr(config, field.name)
-            require(value in choices, field.name, value, "one of " + ", ".join(map(str, choices)))
-
-
 def check_settings(config: Any) -> None:
     """Check those fields of a method's configuration that every method has."""
     check_choices(config)
@@ -378,6 +374,10 @@ def check_settings(config: Any) -> None:
     require(warps or not config.wipes, "wipes", config.wipes, "no, unless the generator is `warp`")
     require(warps or not config.soft_light, "soft_light", config.soft_light, "0, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
+    require(0 < config.max_light <= 2, "max_light", config.max_light, "above 0 and at most 2")
+    require(warps or config.max_light == 0.8, "max_light", config.max_light, "0.8, unless the generator is `warp`")
+    require(0 <= config.mouth_shade <= 1, "mouth_shade", config.mouth_shade, "from 0 to 1")
+    require(0 <= config.wiped_light <= 1, "wiped_light", config.wiped_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
     require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")
@@ -395,53 +395,3 @@ def check_effect(config: GeneratorSettings) -> None:
     for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal"):
         none = config.generator == "warp" or not getattr(config, name)
         require(none, name, getattr(config, name), "0, unless the generator is `warp`")
-
-
-def config_from_mapping(kind: type, values: Any) -> Any:
-    """Build a configuration from JSON values or command-line strings, converting each to its field's type.
-
-    Raises `ConfigError` where `values` is no mapping, for a name that is no field (naming the nearest) and for a value
-    that does not convert.
-    """
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{values!r} is no table of settings", hint="give a name and a value for each")
-    fields = {field.name for field in dataclasses.fields(kind)}
-    hints = get_type_hints(kind)
-    converted = {}
-    for name, value in values.items():
-        if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
-            guess = f"did you mean `{near[0]}`? " if near else ""
-            raise ConfigError(f"unknown setting `{name}`", hint=f"{guess}known: {', '.join(sorted(fields))}")
-        converted[name] = _convert(name, value, hints[name])
-    return kind(**converted)
-
-
-def setting_as_text(value: Any) -> str:
-    """Return a setting's value as `--set` takes it, the same for a configuration's tuple and its list in JSON."""
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-#: What a person reads for a type.
-_IN_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "yes or no"}
-
-
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    origin = get_origin(hint)
-    try:
-        if origin is tuple:
-            if isinstance(value, str):
-                value = value.split(",") if value.strip() else ()  # `hidden=` is the empty list
-            parts: Sequence[Any] = value
-            return tuple(_convert(name, part, get_args(hint)[0]) for part in parts)
-        if origin is Literal:
-            return value.strip() if isinstance(value, str) else value
-        if hint is bool:
-            words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-            return value if isinstance(value, bool) else words[str(value).strip().lower()]
-        if hint is int and float(value) != int(float(value)):
-            raise ValueError
-        return int(float(value)) if hint is int else float(value) if hint is float else str(value).strip()
-    except (ValueError, KeyError, TypeError, OverflowError):
-        wanted = _IN_WORDS.get(hint, "list, separated by commas")
-        raise ConfigError(f"{name}={value!r} is not a {wanted}", hint=f"give {name} as a {wanted}") from None

@@ -52,10 +52,10 @@ from mien.methods.base import (
     frozen,
     generator_mouth,
     guided,
-    require,
     warp_terms,
 )
 from mien.networks import Edit, apply_edit
+from mien.settings import require
 from mien.spaces import DiscSpace
 
 

@@ -51,10 +51,10 @@ from mien.methods.base import (
     frozen,
     generator_mouth,
     guided,
-    require,
     warp_terms,
 )
 from mien.networks import Edit, apply_edit
+from mien.settings import require
 from mien.spaces import DiscSpace, GaussianPlane
 
 #: Added to every width: a Gaussian of none would have no inverse, and no gradient to find its way back.

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
@@ -287,6 +288,24 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     assert terms["lopsided"].item() == pytest.approx(13 * light_asymmetry(waived).item(), rel=1e-5)
     assert terms["bend"].item() == pytest.approx(expected["bend"].item(), rel=1e-5)
 
+    changed(method, mouth_light=0.0, mouth_shade=0.8)  # darkness is a fifth as dear between the corners of the mouth
+    dark = Edit(edit.displacement, edit.delta - 0.5)
+    terms = method.equation_9(batch, dark, edited, codes, draw, step=4)
+    y, x = np.mgrid[0:16, 0:16]
+    inside = np.exp(-((((x + 0.5) / 16 - 0.5) / 0.11) ** 4) - (((y + 0.5) / 16 - 0.765) / 0.1) ** 4)
+    light = dark.delta.numpy()
+    waived = torch.from_numpy(np.where(light < 0, light * (1 - 0.8 * inside), light).astype(np.float32))
+    assert (waived < dark.delta.abs()).any() and terms["mask"].item() < 11 * dark.delta.abs().mean().item() - 1e-3
+    assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
+    assert terms["spots"].item() == pytest.approx(15 * light_energy(waived).item(), rel=1e-5)
+
+    changed(method, mouth_shade=0.0, wiped_light=0.6)  # light costs less where it replaces what is wiped away
+    wipe = torch.rand(8, 1, 16, 16)
+    terms = method.equation_9(batch, Edit(*edit[:2], wipe), edited, codes, draw, step=4)
+    assert terms["edges"].item() == pytest.approx(12 * light_edges(edit.delta * (1 - 0.6 * wipe)).item(), rel=1e-5)
+    terms = method.equation_9(batch, edit, edited, codes, draw, step=4)  # nothing is wiped
+    assert terms["edges"].item() == pytest.approx(expected["edges"].item(), rel=1e-5)
+
 
 # --- settings ----------------------------------------------------------------------------------------------------
 
@@ -315,6 +334,11 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"rec_ramp_steps": -5}, "0 or more"),
         ({"rec_share": 0.0}, "above 0 and at most 1"),
         ({"mouth_light": 1.5}, "from 0 to 1"),
+        ({"mouth_shade": -0.1}, "from 0 to 1"),
+        ({"wiped_light": math.nan}, "from 0 to 1"),
+        ({"max_light": 2.0}, "0.8, unless the generator is `warp`"),
+        ({"max_light": 0.0, "generator": "warp"}, "above 0 and at most 2"),
+        ({"max_light": 2.1, "generator": "warp"}, "above 0 and at most 2"),
         ({"both_sides": True}, "no, unless the generator is `warp`"),
         ({"soft_light": 0.1}, "0, unless the generator is `warp`"),
         ({"soft_light": 0.3, "generator": "warp"}, "from 0 to 0.25"),

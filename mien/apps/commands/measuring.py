@@ -40,7 +40,7 @@ def bench(
     """
     from mien.benchmark.protocol import Protocol
     from mien.errors import ConfigError
-    from mien.methods.base import config_from_mapping
+    from mien.settings import config_from_mapping
     from mien.shipped import shipped_judges
 
     protocol = config_from_mapping(Protocol, given.settings(setting or [], "--set"))
