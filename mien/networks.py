@@ -87,6 +87,8 @@ def edge_window(height: int, width: int, margin: float, device: torch.device) ->
     return ramp(height)[:, None] * ramp(width)[None, :]
 
 
+#: The largest light of generators that do not say it (`WarpGenerator`), in half ranges.
+MAX_LIGHT = 0.8
 #: Of a mouth with its corners, and of what lies between them where it is open: half its width as a share of the side.
 MOUTH, MOUTH_INSIDE = 0.19, 0.11
 
@@ -296,7 +298,7 @@ class WarpGenerator(nn.Module):
         num_blocks: int = 4,
         *,
         max_displacement: float = 0.25,
-        max_light: float = 0.8,
+        max_light: float = MAX_LIGHT,
         margin: float = 0.1,
         embedding: int = 64,
         both_sides: bool = False,

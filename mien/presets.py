@@ -129,11 +129,8 @@ _TWICE: Mapping[str, Any] = {
 #: At 128 px: away from the mouth light is only shaded, since critics ask for spots that pass for wrinkles. Movement has to
 #: do what spots did, and is kept smoother for that. At the mouth detail can be wiped away, light costs what it does
 #: elsewhere, and a second critic looks at nothing else.
-_FINE: Mapping[str, Any] = {
-    **_TWICE,
+_AT_128: Mapping[str, Any] = {
     "image_size": 128,
-    "lambda_cls": 1.7,
-    "lambda_bend": 16.0,
     "lambda_stretch": 2.0,
     "lambda_mask": 6.0,
     "lambda_edges": 60.0,
@@ -144,9 +141,17 @@ _FINE: Mapping[str, Any] = {
     "lambda_mouth": 2.0,
     "lambda_penalty": 0.05,
 }
-#: The same with a guide, which knows rare expressions better than the critic: the critic's class loss, and what it asks for
-#: in small places, can be weak then, and light may cost more where it is strong.
-_GUIDED: Mapping[str, Any] = {**_FINE, "lambda_cls": 0.5, "lambda_guide": 1.0, "lambda_spots": 240.0}
+_FINE: Mapping[str, Any] = {**_TWICE, **_AT_128, "lambda_cls": 1.7, "lambda_bend": 16.0}
+#: A guide knows rare expressions better than the critic: the critic's class loss, and what it asks for in small places, can
+#: be weak then, and light may cost more where it is strong. Between the corners of the mouth teeth may become as dark as an
+#: open mouth is.
+_WITH_GUIDE: Mapping[str, Any] = {
+    "lambda_guide": 1.0,
+    "lambda_spots": 240.0,
+    "max_light": 2.0,
+    "mouth_shade": 0.85,
+}
+_GUIDED: Mapping[str, Any] = {**_FINE, **_WITH_GUIDE, "lambda_cls": 0.5}
 _OURS_64: Mapping[str, Any] = {
     **_OURS, "image_size": 64, "image_channels": 1, "generator_channels": 48, "critic_layers": 5, "hide_beyond": True,
 }  # fmt: skip
@@ -207,6 +212,10 @@ _STARGAN_CPU_TWICE: Mapping[str, Any] = {
     "critic_rate": 3.0,
     "hide_beyond": True,
 }
+#: At 128 px, as `_GUIDED`.
+_STARGAN_CPU_GUIDED: Mapping[str, Any] = {
+    **_STARGAN_CPU_TWICE, **_AT_128, **_WITH_GUIDE, "lambda_cls": 0.7, "lambda_bend": 12.0,
+}  # fmt: skip
 _CPU_LOOP: Mapping[str, Any] = {"batch_size": 32, "balance": 0.75, "ema_decay": 0.998}
 
 #: Nearly as often as the data has them: rare expressions come from FER2013 alone, whose faces are blurred at 128 px, and
@@ -269,6 +278,14 @@ PRESETS: dict[str, Preset] = {
         method="stargan",
         method_settings=_STARGAN_CPU_TWICE,
         train_settings={**_CPU_LOOP, "steps": 1400, "decay_share": 0.8, "ema_decay": 0.999},
+    ),
+    "stargan-mixed-128-cpu-guided": Preset(
+        summary="its fourth part, with --init MODEL and --guide, at 128 px: as GANmut's of that name",
+        promise="PROMISE",
+        method="stargan",
+        method_settings=_STARGAN_CPU_GUIDED,
+        train_settings={**_CPU_LOOP, **_AS_THEY_COME, "steps": 1000, "decay_share": 0.8, "ema_decay": 0.999},
+        guided=True,
     ),
     "ganmut-fer2013": Preset(
         summary="GANmut on FER2013, 7 expressions, 64 px, with what pays; for a GPU",

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
-from mien.methods.base import GeneratorSettings
-from mien.networks import WarpGenerator
+from mien.networks import MAX_LIGHT, WarpGenerator
 from mien.resizing import grown, resampled, with_light, with_mouth, with_wipe
 from mien.runs import Run
 from mien.settings import setting_as_text
@@ -22,8 +21,6 @@ _SIZES = (
     "expressions", "image_channels", "enhancers", "generator", "generator_channels", "generator_blocks", "wipes",
     "critic_channels", "critic_layers",
 )  # fmt: skip
-#: Of networks that do not say it.
-_MAX_LIGHT = GeneratorSettings.max_light
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +56,7 @@ class StartingPoint:
             if begins:
                 assert isinstance(method.generator, WarpGenerator)  # no other wipes
                 state = with_wipe(method.generator, state)
-            bounds = self.settings.get("max_light", _MAX_LIGHT), getattr(config, "max_light", _MAX_LIGHT)
+            bounds = self.settings.get("max_light", MAX_LIGHT), getattr(config, "max_light", MAX_LIGHT)
             if bounds[0] != bounds[1]:
                 state = with_light(*bounds, state)
             method.load_state_dict(with_mouth(method.critic, resampled(method.critic, state)))

@@ -31,7 +31,7 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import MOUTH_INSIDE, Edit, ResidualGenerator, WarpGenerator, mouth_window
+from mien.networks import MAX_LIGHT, MOUTH_INSIDE, Edit, ResidualGenerator, WarpGenerator, mouth_window
 from mien.settings import check_choices, require
 from mien.spaces import Space
 
@@ -112,7 +112,7 @@ class GeneratorSettings:
     """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
     soft_light: float = 0.0
     """Added light is blurred over this share of the side, except at the mouth (warp generator): shading, and no spots."""
-    max_light: float = 0.8
+    max_light: float = MAX_LIGHT
     """The largest light that can be added to a pixel, or taken, in half ranges (warp generator): with 0.8 bright teeth
     never become the dark of an open mouth, with 2 they may. `--init` may name networks with another."""
     wipes: bool = False
@@ -141,8 +141,6 @@ class GeneratorSettings:
     mouth_shade: float = 0.0
     """By what share light that is taken counts less in them between the corners of the mouth: teeth may become dark, and
     corners are not to."""
-    wiped_light: float = 0.0
-    """By what share added light counts less in these four costs where detail is wiped away (`wipes`), which it replaces."""
     cutout: float = 0.0
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
@@ -314,13 +312,12 @@ def _penalty(config: Any, critic: PatchCritic, batch: Batch, real: Tensor, fake:
 def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
     """Return the weighted terms that keep a warp generator's edits regular; those of weight zero are left out."""
     light = edit.delta
+    height, width = light.shape[-2:]
     if config.mouth_light:
-        light = light * (1 - config.mouth_light * mouth_window(*light.shape[-2:], light.device))
+        light = light * (1 - config.mouth_light * mouth_window(height, width, light.device))
     if config.mouth_shade:
-        inside = mouth_window(*light.shape[-2:], light.device, MOUTH_INSIDE)
+        inside = mouth_window(height, width, light.device, MOUTH_INSIDE)
         light = torch.where(light < 0, light * (1 - config.mouth_shade * inside), light)
-    if config.wiped_light and edit.wipe is not None:
-        light = light * (1 - config.wiped_light * edit.wipe)
     field = edit.displacement
     terms = {
         "bend": (config.lambda_bend, lambda: bending(field)),
@@ -375,9 +372,13 @@ def check_settings(config: Any) -> None:
     require(warps or not config.soft_light, "soft_light", config.soft_light, "0, unless the generator is `warp`")
     require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
     require(0 < config.max_light <= 2, "max_light", config.max_light, "above 0 and at most 2")
-    require(warps or config.max_light == 0.8, "max_light", config.max_light, "0.8, unless the generator is `warp`")
+    require(
+        warps or config.max_light == MAX_LIGHT,
+        "max_light",
+        config.max_light,
+        f"{MAX_LIGHT}, unless the generator is `warp`",
+    )
     require(0 <= config.mouth_shade <= 1, "mouth_shade", config.mouth_shade, "from 0 to 1")
-    require(0 <= config.wiped_light <= 1, "wiped_light", config.wiped_light, "from 0 to 1")
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
     require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")

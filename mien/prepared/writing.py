@@ -81,11 +81,10 @@ def prepare(
     if size < 8 or channels not in (1, 3, "auto") or shard_size < 1 or part_size < 1:
         raise ValueError(f"size {size}, channels {channels}, shard_size {shard_size}, part_size {part_size}")
     out = Path(out)
-    recipe = {
+    recipe = _as_read_back({
         "format": FORMAT, "version": VERSION, "dataset": dataset, "options": dict(options or {}), "size": size,
         "channels": channels, "detector": dict(detector) if detector else None, "shard_size": shard_size,
-    }  # fmt: skip
-    recipe = json.loads(json.dumps(recipe, default=str))  # as it will be read back: tuples are lists, paths are text
+    })  # fmt: skip
     state = _State(out, recipe, part_size, len(samples) if isinstance(samples, Sized) else None, report)
     rows = iter(samples)
     if _check_folder(out, recipe):
@@ -100,6 +99,11 @@ def prepare(
         found_by = detectors if detectors is not None else [detector["name"]] if detector else []
         _finish(out, recipe, source, found_by, state.shards_in_order())
     return PreparedSet.open(out)
+
+
+def _as_read_back(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe as JSON will give it back: tuples are lists, paths are text."""
+    return json.loads(json.dumps(recipe, default=str))
 
 
 def _check_folder(out: Path, recipe: dict[str, Any], incomplete: Collection[str] = ()) -> bool:
@@ -146,9 +150,7 @@ def check_place(out: Path | str, dataset: str, options: Mapping[str, Any]) -> No
 
     Of its `options` those that are known by then; a set that is there already, whole or not, may have others besides.
     """
-    _check_folder(
-        Path(out), json.loads(json.dumps({"dataset": dataset, "options": dict(options)}, default=str)), {"options"}
-    )
+    _check_folder(Path(out), _as_read_back({"dataset": dataset, "options": dict(options)}), {"options"})
 
 
 @contextlib.contextmanager

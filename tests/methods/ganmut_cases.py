@@ -21,7 +21,7 @@ from mien.networks import Edit
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {
     "lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_mask", "lambda_spots", "lambda_edges",
-    "lambda_lopsided", "mouth_light", "mouth_shade", "wiped_light",
+    "lambda_lopsided", "mouth_light", "mouth_shade",
 }  # fmt: skip
 
 

@@ -299,13 +299,6 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
     assert terms["spots"].item() == pytest.approx(15 * light_energy(waived).item(), rel=1e-5)
 
-    changed(method, mouth_shade=0.0, wiped_light=0.6)  # light costs less where it replaces what is wiped away
-    wipe = torch.rand(8, 1, 16, 16)
-    terms = method.equation_9(batch, Edit(*edit[:2], wipe), edited, codes, draw, step=4)
-    assert terms["edges"].item() == pytest.approx(12 * light_edges(edit.delta * (1 - 0.6 * wipe)).item(), rel=1e-5)
-    terms = method.equation_9(batch, edit, edited, codes, draw, step=4)  # nothing is wiped
-    assert terms["edges"].item() == pytest.approx(expected["edges"].item(), rel=1e-5)
-
 
 # --- settings ----------------------------------------------------------------------------------------------------
 
@@ -335,7 +328,6 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"rec_share": 0.0}, "above 0 and at most 1"),
         ({"mouth_light": 1.5}, "from 0 to 1"),
         ({"mouth_shade": -0.1}, "from 0 to 1"),
-        ({"wiped_light": math.nan}, "from 0 to 1"),
         ({"max_light": 2.0}, "0.8, unless the generator is `warp`"),
         ({"max_light": 0.0, "generator": "warp"}, "above 0 and at most 2"),
         ({"max_light": 2.1, "generator": "warp"}, "above 0 and at most 2"),
