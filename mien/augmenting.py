@@ -107,8 +107,8 @@ def augment(
     With a `judge` only those edits are taken in which it sees what was asked for, and other faces stand in for the rest.
     The manifest's recipe names the set, the model and the judge by their hashes.
 
-    Raises `DataError` for sets that leave nothing to edit or to fill up, and `ConfigError` for expressions that set, model
-    or judge do not know.
+    Raises `DataError` for sets that leave nothing to edit or to fill up, and for a folder that holds something else; and
+    `ConfigError` for expressions that set, model or judge do not know.
     """
     if Path(out).resolve() == prepared.path.resolve() or prepared.path.resolve() in Path(out).resolve().parents:
         raise DataError(f"`{out}` lies in the set `{prepared.path}`", hint="give another folder")

@@ -280,6 +280,9 @@ class WarpGenerator(nn.Module):
     With `soft_light` the light that this adds is blurred away from the mouth, over so much of the side: a brow can be moved
     and shaded, and no spot be painted above it, which is what critics ask for when they can have it.
 
+    The residual is bounded by `max_light`: with the default bright teeth can be shaded, and not become the dark of an open
+    mouth, which is up to 2 away.
+
     With `wipes` a third map says how much of the detail that was fetched is wiped away at the mouth; above, warp(x) is then
     what is left. Teeth that are to become a shut mouth can be moved and darkened, but the lines between them stay to be
     seen, the more so the larger the photo is.

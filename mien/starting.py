@@ -39,9 +39,9 @@ class StartingPoint:
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same but for an enhancer more, or the side of their images.
 
-        It may begin to wipe, and to have mouths judged, with what is new so far, and to add more light, or less. At twice
-        the side with one enhancer more the networks go on where they stood (`grown`); any other side takes some learning
-        until they are where they were (`resampled`).
+        It may begin to wipe, and to have mouths judged, with what is new so far, and to add more light; where it may add
+        less, strong light is lost. At twice the side with one enhancer more the networks go on where they stood (`grown`);
+        any other side takes some learning until they are where they were (`resampled`).
         """
         had, side = self.settings.get("enhancers", 0), self.settings.get("image_size", 0)
         config = method.config

@@ -35,7 +35,7 @@ from mien.training import trained_method
 #: What a person who looks at the edits sees, by the name of the weights; printed on the model card.
 LIMITS = {
     "ganmut-mixed-128": [
-        "Surprise on a broad smile keeps some of the smile's teeth below the dark of the mouth.",
+        "Surprise on a broad smile keeps the smile's lower teeth, on some as pale streaks in the dark of the mouth.",
         "Anger keeps the teeth of a smile, and on some lips that were shut paints a mouth with odd edges.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
@@ -48,8 +48,8 @@ LIMITS = {
         "A broad smile that is taken away leaves teeth or creases.",
     ],
     "stargan-fer2013": [
-        "Surprise paints a dark mouth on some lips that were shut, and one with a notch where there was a broad smile.",
-        "Sad narrows the eyes of some faces; a line stays below the nose where a broad smile was taken away.",
+        "Surprise turns the irises of some faces outward, and keeps the teeth of a broad smile.",
+        "Taking away a broad smile, or making it sad, leaves teeth as a pale line.",
         "Intensities between neutral and an expression were never trained; they are codes between both labels.",
     ],
 }

@@ -132,6 +132,31 @@ def test_it_may_begin_to_wipe_and_to_have_mouths_judged_and_stop_the_latter(
     assert "--set wipes=True" in caught.value.hint
 
 
+def test_it_may_begin_to_add_more_light_while_it_grows_and_begins_to_wipe(
+    prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    small = dataclasses.replace(tiny_ganmut, generator="warp", learning_rate=1e-9)
+    first = train("test", "ganmut", small, tiny_loop, prepared.path, tmp_path / "first")
+    noted = json.loads((first.path / "config.json").read_text())
+    del noted["method_config"]["max_light"]  # as a run of before has none
+    (first.path / "config.json").write_text(json.dumps(noted))
+    before = trained_method(first)[0].state_dict()
+    residual = [name for name in before if ".to_residual." in name]
+    assert len(residual) == 2 and any(before[name].abs().max() > 0 for name in residual)
+    grows = {"image_size": 2 * small.image_size, "enhancers": 1, "wipes": True}
+    for out, ratio, more in (
+        ("more", 0.4, {"max_light": 2.0}),
+        ("all", 0.4, {"max_light": 2.0, **grows}),
+        ("same", 1.0, {}),
+    ):
+        tuned = fine_tune(tmp_path / out, first.path, prepared, dataclasses.replace(small, **more), tiny_loop)
+        after = trained_method(tuned)[0].state_dict()
+        assert all(torch.allclose(after[name], before[name] * ratio, atol=1e-6) for name in residual)
+        assert torch.allclose(after["generator.to_mask.weight"], before["generator.to_mask.weight"], atol=1e-6)
+    back = fine_tune(tmp_path / "back", tmp_path / "more", prepared, small, tiny_loop)
+    assert all(torch.allclose(trained_method(back)[0].state_dict()[name], before[name], atol=1e-6) for name in residual)
+
+
 def test_other_networks_are_refused(
     start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
 ) -> None:
@@ -280,6 +305,8 @@ def test_a_run_of_an_older_version_that_noted_less_of_its_origin_starts_again(
         ("image_size=24", "was trained at 32 px, this run is at 24;", True),
         ("image_size=32", "was trained at", False),
         ("soft_light=0.0", "was trained with soft_light=0.05, this run has 0.0", True),
+        ("max_light=0.5", "`--set max_light=0.8` keeps it", True),
+        ("max_light=2", "may add more light", False),
         ("image_size=64 enhancers=1", "was trained at", False),
         ("image_size=48 enhancers=1", "was trained at 32 px, this run is at 48;", True),
     ],

@@ -317,7 +317,7 @@ def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
         light = light * (1 - config.mouth_light * mouth_window(height, width, light.device))
     if config.mouth_shade:
         inside = mouth_window(height, width, light.device, MOUTH_INSIDE)
-        light = torch.where(light < 0, light * (1 - config.mouth_shade * inside), light)
+        light = torch.where(light.mean(1, keepdim=True) < 0, light * (1 - config.mouth_shade * inside), light)
     field = edit.displacement
     terms = {
         "bend": (config.lambda_bend, lambda: bending(field)),

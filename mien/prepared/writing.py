@@ -150,7 +150,9 @@ def check_place(out: Path | str, dataset: str, options: Mapping[str, Any]) -> No
 
     Of its `options` those that are known by then; a set that is there already, whole or not, may have others besides.
     """
-    _check_folder(Path(out), _as_read_back({"dataset": dataset, "options": dict(options)}), {"options"})
+    _check_folder(
+        Path(out), _as_read_back({"version": VERSION, "dataset": dataset, "options": dict(options)}), {"options"}
+    )
 
 
 @contextlib.contextmanager

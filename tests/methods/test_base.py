@@ -1,4 +1,4 @@
-"""What all methods share: how targets are drawn, and how settings are read from JSON and the command line."""
+"""What all methods share: how targets are drawn, and what a critic is shown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import torch
 from torch import nn
 
 from mien.methods import METHODS
-from mien.methods.base import (
-    Batch,
-    Part,
-    draw_part,
-    draw_targets,
-    frozen,
-    hidden,
-)
+from mien.methods.base import Batch, Part, draw_part, draw_targets, frozen, hidden
 
 
 def test_permuted_targets_are_the_batchs_own_labels_in_another_order() -> None:
@@ -134,6 +127,3 @@ def test_frozen_lets_go_after_an_error() -> None:
         assert not any(p.requires_grad for p in network.parameters())
         raise ZeroDivisionError
     assert all(p.requires_grad for p in network.parameters())
-
-
-# --- settings from text ------------------------------------------------------------------------------------------
