@@ -36,6 +36,11 @@ class StartingPoint:
     settings: Mapping[str, Any]
     """Its method's configuration, which tells what no tensor does."""
 
+    @property
+    def max_light(self) -> float:
+        """Return the bound of the light that the generator adds, which older configurations do not say."""
+        return self.settings.get("max_light", MAX_LIGHT)
+
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same but for an enhancer more, or the side of their images.
 
@@ -56,9 +61,8 @@ class StartingPoint:
             if begins:
                 assert isinstance(method.generator, WarpGenerator)  # no other wipes
                 state = with_wipe(method.generator, state)
-            bounds = self.settings.get("max_light", MAX_LIGHT), getattr(config, "max_light", MAX_LIGHT)
-            if bounds[0] != bounds[1]:
-                state = with_light(*bounds, state)
+            if (bound := getattr(config, "max_light", MAX_LIGHT)) != self.max_light:
+                state = with_light(self.max_light, bound, state)
             method.load_state_dict(with_mouth(method.critic, resampled(method.critic, state)))
         except (RuntimeError, KeyError, IndexError):
             others = [name for name in _SIZES if name in self.settings and not free.get(name)]

@@ -88,8 +88,6 @@ def train(
 
 def _say_of_start(preset: str, init: str | None, origin: StartingPoint | None, config: Any) -> None:
     """Say what would surprise of where a new run starts from."""
-    from mien.networks import MAX_LIGHT
-
     if origin is None:
         if config.enhancers:
             say(f"note: `{preset}` goes on from a model of half its side (`--init MODEL`); this run begins at random")
@@ -98,8 +96,10 @@ def _say_of_start(preset: str, init: str | None, origin: StartingPoint | None, c
         say(f"note: {init} edits both sides of a face alike, this run will not; `--set both_sides=yes` keeps that")
     if (soft := origin.settings.get("soft_light", 0.0)) != config.soft_light:
         say(f"note: {init} was trained with soft_light={soft}, this run has {config.soft_light}")
-    if (bound := origin.settings.get("max_light", MAX_LIGHT)) > config.max_light:
-        say(f"note: {init} may add more light than this run, which loses it; `--set max_light={bound}` keeps it")
+    if origin.max_light > config.max_light:
+        say(
+            f"note: {init} may add more light than this run, which loses it; `--set max_light={origin.max_light}` keeps it"
+        )
     side = origin.settings.get("image_size", config.image_size)
     if side * 2 ** (config.enhancers - origin.settings.get("enhancers", 0)) != config.image_size:
         say(f"note: {init} was trained at {side} px, this run is at {config.image_size}; it gets worse first")
