@@ -99,9 +99,21 @@ def mouth_window(height: int, width: int, device: torch.device, half_width: floa
     What is behind lips and teeth cannot be had by moving what is seen: there light has to be added. The window does not
     follow a mouth that augmentation has moved, by up to 6 % of the side, or enlarged.
     """
-    centre_x, centre_y, half_height = 0.5, 0.765, 0.1
-    x = ((torch.arange(width, device=device) + 0.5) / width - centre_x) / half_width
-    y = ((torch.arange(height, device=device) + 0.5) / height - centre_y) / half_height
+    return _window(height, width, device, (0.5, 0.765), (half_width, 0.1))
+
+
+def eyes_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
+    """Return nearly 1 where an aligned face (`mien.faces.align`) has its irises, 0 far from them, smooth between."""
+    left, right = (_window(height, width, device, (x, 0.394), (0.045, 0.04)) for x in (0.335, 0.665))
+    return left + right
+
+
+def _window(
+    height: int, width: int, device: torch.device, centre: tuple[float, float], halves: tuple[float, float]
+) -> Float[Tensor, "h w"]:
+    """Return nearly 1 less than `halves` away from `centre`, both x and y as shares of the side, 0 far from it."""
+    x = ((torch.arange(width, device=device) + 0.5) / width - centre[0]) / halves[0]
+    y = ((torch.arange(height, device=device) + 0.5) / height - centre[1]) / halves[1]
     return torch.exp(-(x**4)[None, :] - (y**4)[:, None])
 
 

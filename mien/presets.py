@@ -14,7 +14,7 @@ from typing import Any
 
 from mien.errors import ConfigError
 from mien.methods import METHODS
-from mien.methods.base import check_effect
+from mien.methods.generator import check_effect
 from mien.settings import config_from_mapping, setting_as_text
 from mien.stepping import TrainConfig
 

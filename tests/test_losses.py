@@ -18,6 +18,7 @@ from mien.losses import (
     conformal_distortion,
     critic_adversarial,
     cross_entropy,
+    detail_left,
     folding,
     generator_adversarial,
     gradient_penalty,
@@ -28,7 +29,7 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import mouth_window
+from mien.networks import eyes_window, mouth_window
 
 LN3 = math.log(3.0)  # sigmoid(ln 3) = 3/4, sigmoid(-ln 3) = 1/4
 
@@ -215,6 +216,10 @@ def test_conformal_distortion_is_that_of_the_ellipse(
     assert conformal_distortion(displacement).item() == pytest.approx(expected, rel=1e-3, abs=1e-6)
     counts = torch.zeros(height - 1, 9)
     counts[2, 3] = 1.0
+    plain = conformal_distortion(displacement, power=1).item()
+    assert plain**2 == pytest.approx(
+        expected, rel=1e-3, abs=1e-6
+    )  # the same everywhere, so the mean's square is its own
     somewhere = conformal_distortion(displacement, counts).item()
     assert somewhere == pytest.approx(expected / counts.numel(), rel=1e-3, abs=1e-6)
 
@@ -269,6 +274,29 @@ def test_the_mouths_window_holds_the_mouth_of_an_aligned_face_and_neither_eyes_n
     assert float(window.max()) <= 1 and float(window.min()) >= 0
     assert torch.allclose(window, window.flip(-1), atol=1e-6)
     assert mouth_window(50, 25, torch.device("cpu"))[middle[0] // 4, middle[1] // 4] > 0.99  # of any size
+
+
+def test_the_eyes_window_holds_the_irises_of_an_aligned_face_and_neither_brows_nor_nose() -> None:
+    window = eyes_window(200, 100, torch.device("cpu"))
+    left, right, nose, *_ = ((int(200 * y), int(100 * x)) for x, y in FACE_TEMPLATE)
+    assert window[left] > 0.99 and window[right] > 0.99
+    brow, between = (left[0] - 200 // 10, left[1]), (left[0], 50)
+    assert all(window[place] < 1e-3 for place in (nose, brow, between))
+    assert float(window.max()) <= 1 and float(window.min()) >= 0
+    assert torch.allclose(window, window.flip(-1), atol=1e-6)
+
+
+def test_detail_that_is_hardly_wiped_yet_is_still_learned_to_be_where_light_darkens() -> None:
+    wipes = (0.5, 0.1, 0.01, 0.001, 0.001)
+    logits = torch.tensor([math.log(wipe / (1 - wipe)) for wipe in wipes], requires_grad=True)
+    shade = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.0])[None, None, None]
+    loss = detail_left(shade, torch.sigmoid(logits)[None, None, None])
+    assert loss.item() == pytest.approx(-0.5 / 5 * sum(math.log(wipe + 0.001) for wipe in wipes[:4]), rel=1e-5)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.tolist() == pytest.approx(
+        [-0.05, -0.09, -0.09, -0.05, 0], rel=0.02
+    )  # shade / 5 (1 - wipe), and less
+    assert detail_left(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)).item() == pytest.approx(0, abs=2e-3)
 
 
 def test_cross_entropy_with_a_count_is_a_sum_that_leaves_out_what_has_no_class() -> None:

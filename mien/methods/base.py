@@ -11,27 +11,16 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput, PatchCritic
-from mien.losses import (
-    bending,
-    conformal_distortion,
-    critic_adversarial,
-    folding,
-    generator_adversarial,
-    gradient_penalty,
-    light_asymmetry,
-    light_edges,
-    light_energy,
-    r1_penalty,
-    stretching,
-)
-from mien.networks import MAX_LIGHT, MOUTH_INSIDE, Edit, ResidualGenerator, WarpGenerator, mouth_window
+from mien.losses import critic_adversarial, generator_adversarial, gradient_penalty, r1_penalty
+from mien.methods.generator import check_generator
+from mien.networks import Edit
 from mien.settings import check_choices, require
 from mien.spaces import Space
 
@@ -95,72 +84,6 @@ class Reading:
 
 #: Says in logits, (n, k) over a method's expressions, what images in [-1, 1] show, and keeps the graph: `mien.guiding`.
 GuideLogits = Callable[[Float[Tensor, "n c h w"]], Float[Tensor, "n k"]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorSettings:
-    """What every method says alike of its generator, of what keeps a warp generator's edits regular, and of what its critic
-    is shown of them."""
-
-    generator: Literal["residual", "warp"] = "residual"
-    """`residual`: StarGAN's, as official. `warp`: ours, displacement + mask + residual."""
-    generator_channels: int = 64
-    """Channels of the generator's first layer."""
-    generator_blocks: int = 6
-    """Residual blocks of the generator."""
-    both_sides: bool = False
-    """Edits are the mean of a face's and of its mirror image's, mirrored (warp generator): nothing is lopsided."""
-    soft_light: float = 0.0
-    """Added light is blurred over this share of the side, except at the mouth (warp generator): shading, and no spots."""
-    max_light: float = MAX_LIGHT
-    """The largest light that can be added to a pixel, or taken, in half ranges (warp generator): with 0.8 bright teeth
-    never become the dark of an open mouth, with 2 they may. `--init` may name networks with another."""
-    wipes: bool = False
-    """Detail at the mouth may be wiped away before light is added (warp generator); `--init` may name networks without."""
-    enhancers: int = 0
-    """How many times the side was doubled since networks of this size (warp generator): each adds layers round them, which
-    `--init` of the smaller ones fills so that nothing changes at first."""
-    lambda_bend: float = 0.0
-    """Weight of the displacement's bending energy (warp generator)."""
-    lambda_stretch: float = 0.0
-    """Weight of the displacement's stretching (warp generator): keeps the head its shape."""
-    lambda_fold: float = 0.0
-    """Weight of the displacement's folds (warp generator)."""
-    lambda_conformal: float = 0.0
-    """Weight of the displacement's conformal distortion away from the mouth (warp generator): an iris is to stay round."""
-    lambda_mask: float = 0.0
-    """Weight of the mean absolute light that is added: keeps it to what a movement cannot do."""
-    lambda_spots: float = 0.0
-    """Weight of the mean squared light that is added: shading rather than spots."""
-    lambda_edges: float = 0.0
-    """Weight of the added light's total variation: shading rather than streaks."""
-    lambda_lopsided: float = 0.0
-    """Weight of light that is added to one half of the face only."""
-    mouth_light: float = 0.0
-    """By what share added light counts less at the mouth in these four costs (faces as `mien prepare` aligns them)."""
-    mouth_shade: float = 0.0
-    """By what share light that is taken counts less in them between the corners of the mouth: teeth may become dark, and
-    corners are not to."""
-    cutout: float = 0.0
-    """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
-    its penalty nor where it reads a photo's place."""
-    hide_beyond: bool = False
-    """Hide from the critic, in the same places, what lies beyond the picture that a face was cut from: where `mien prepare`
-    repeated its last pixels. What is shown of an image ends where its own picture ends, or another's."""
-    lambda_mouth: float = 0.0
-    """Weight of how real a second critic finds the mouth, which is all it sees (faces as `mien prepare` aligns them)."""
-    lambda_guide: float = 1.0
-    """Weight of the classification loss by the frozen classifiers that `--guide` names; without any it means nothing."""
-    critic_rate: float = 1.0
-    """The critic's learning rate as a multiple of the generator's (two time-scale update rule, Heusel et al. 2017)."""
-
-    def build_generator(self, image_channels: int, code_size: int) -> ResidualGenerator | WarpGenerator:
-        """Return a new generator for images of so many channels and codes of so many numbers."""
-        sizes = (image_channels, code_size, self.generator_channels, self.generator_blocks)
-        if self.generator == "residual":
-            return ResidualGenerator(*sizes)
-        light = {"soft_light": self.soft_light, "max_light": self.max_light, "wipes": self.wipes}
-        return WarpGenerator(*sizes, both_sides=self.both_sides, enhancers=self.enhancers, **light)
 
 
 def build_critic(config: Any, *heads: int) -> PatchCritic:
@@ -309,34 +232,6 @@ def _penalty(config: Any, critic: PatchCritic, batch: Batch, real: Tensor, fake:
     return r1_penalty(critic.realness_gradient, real, config.penalty_patches)
 
 
-def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
-    """Return the weighted terms that keep a warp generator's edits regular; those of weight zero are left out."""
-    light = edit.delta
-    height, width = light.shape[-2:]
-    if config.mouth_light:
-        light = light * (1 - config.mouth_light * mouth_window(height, width, light.device))
-    if config.mouth_shade:
-        inside = mouth_window(height, width, light.device, MOUTH_INSIDE)
-        light = torch.where(light.mean(1, keepdim=True) < 0, light * (1 - config.mouth_shade * inside), light)
-    field = edit.displacement
-    terms = {
-        "bend": (config.lambda_bend, lambda: bending(field)),
-        "stretch": (config.lambda_stretch, lambda: stretching(field)),
-        "fold": (config.lambda_fold, lambda: folding(field)),
-        "conformal": (config.lambda_conformal, lambda: conformal_distortion(field, _away_from_mouth(field))),
-        "mask": (config.lambda_mask, lambda: light.abs().mean()),
-        "spots": (config.lambda_spots, lambda: light_energy(light)),
-        "edges": (config.lambda_edges, lambda: light_edges(light)),
-        "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(light)),
-    }
-    return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
-
-
-def _away_from_mouth(field: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "h-1 w-1"]:
-    height, width = field.shape[-2:]
-    return 1 - mouth_window(height - 1, width - 1, field.device)
-
-
 class frozen:
     """Keep a network's parameters out of the graphs that are built inside the block, which saves their gradients."""
 
@@ -354,31 +249,12 @@ def check_settings(config: Any) -> None:
     """Check those fields of a method's configuration that every method has."""
     check_choices(config)
     require(config.image_channels in (1, 3), "image_channels", config.image_channels, "1 (grey) or 3 (RGB)")
-    require(0 <= config.enhancers <= 4, "enhancers", config.enhancers, "from 0 to 4")
-    least = 4 * 2**config.enhancers
-    fits = config.image_size % least == 0 and config.image_size >= 2 * least
-    after = f" with enhancers={config.enhancers}, each of which doubles it" if config.enhancers else ""
-    require(fits, "image_size", config.image_size, f"a multiple of {least}, from {2 * least}{after}")
     sizes = ("generator_channels", "generator_blocks", "critic_channels", "critic_layers")
     for name in (*sizes, "critic_steps", "penalty_interval"):
         require(getattr(config, name) >= 1, name, getattr(config, name), "1 or more")
     for name in (field.name for field in dataclasses.fields(config) if field.name.startswith("lambda_")):
         require(0 <= getattr(config, name) < math.inf, name, getattr(config, name), "0 or more, and finite")
-    warps = config.generator == "warp"
-    require(warps or not config.enhancers, "enhancers", config.enhancers, "0, unless the generator is `warp`")
-    require(warps or not config.both_sides, "both_sides", config.both_sides, "no, unless the generator is `warp`")
-    require(0 <= config.soft_light <= 0.25, "soft_light", config.soft_light, "from 0 to 0.25")
-    require(warps or not config.wipes, "wipes", config.wipes, "no, unless the generator is `warp`")
-    require(warps or not config.soft_light, "soft_light", config.soft_light, "0, unless the generator is `warp`")
-    require(0 <= config.mouth_light <= 1, "mouth_light", config.mouth_light, "from 0 to 1")
-    require(0 < config.max_light <= 2, "max_light", config.max_light, "above 0 and at most 2")
-    require(
-        warps or config.max_light == MAX_LIGHT,
-        "max_light",
-        config.max_light,
-        f"{MAX_LIGHT}, unless the generator is `warp`",
-    )
-    require(0 <= config.mouth_shade <= 1, "mouth_shade", config.mouth_shade, "from 0 to 1")
+    check_generator(config)
     require(0 <= config.cutout < 1, "cutout", config.cutout, "at least 0 and below 1")
     require(0 < config.rec_share <= 1, "rec_share", config.rec_share, "above 0 and at most 1")
     require(config.rec_ramp_steps >= 0, "rec_ramp_steps", config.rec_ramp_steps, "0 or more")
@@ -386,13 +262,3 @@ def check_settings(config: Any) -> None:
     require(0 < config.critic_rate < math.inf, "critic_rate", config.critic_rate, "above 0, and finite")
     moments = len(config.betas) == 2 and all(0 <= beta < 1 for beta in config.betas)
     require(moments, "betas", config.betas, "two numbers, at least 0 and below 1")
-
-
-def check_effect(config: GeneratorSettings) -> None:
-    """Raise `ConfigError` for costs of a displacement that the generator has not: they would have no effect.
-
-    Of what is configured anew; a run of before may have had them.
-    """
-    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal"):
-        none = config.generator == "warp" or not getattr(config, name)
-        require(none, name, getattr(config, name), "0, unless the generator is `warp`")

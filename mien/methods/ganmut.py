@@ -39,7 +39,6 @@ from mien.losses import (
 )
 from mien.methods.base import (
     Batch,
-    GeneratorSettings,
     Method,
     Part,
     Reading,
@@ -52,8 +51,8 @@ from mien.methods.base import (
     frozen,
     generator_mouth,
     guided,
-    warp_terms,
 )
+from mien.methods.generator import GeneratorSettings, warp_terms
 from mien.networks import Edit, apply_edit
 from mien.settings import require
 from mien.spaces import DiscSpace

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
-from mien.methods import base
+from mien.methods import base, generator
 from mien.methods.base import Batch
 from mien.methods.ganmut import Draw, GANmut
 from mien.networks import Edit
@@ -21,7 +21,7 @@ from mien.networks import Edit
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {
     "lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_mask", "lambda_spots", "lambda_edges",
-    "lambda_lopsided", "mouth_light", "mouth_shade",
+    "lambda_lopsided", "lambda_streaks", "lambda_eyes", "mouth_light", "mouth_shade",
 }  # fmt: skip
 
 
@@ -32,11 +32,12 @@ def unread_settings(kind: type, module: ModuleType, *without: Callable[..., Any]
     """
     _, found, code = inspect.getsource(module).partition("# --- the conditional space")
     assert found
-    code += inspect.getsource(base)
-    for function in (base.check_settings, base.check_effect, *without):
+    code += inspect.getsource(base) + inspect.getsource(generator)
+    checks = (base.check_settings, generator.check_generator, generator.check_effect)
+    for function in (*checks, *without):
         assert inspect.getsource(function) in code
         code = code.replace(inspect.getsource(function), "")
-    of_generator = inspect.getsource(base.GeneratorSettings.build_generator)
+    of_generator = inspect.getsource(generator.GeneratorSettings.build_generator)
     return {
         name
         for name in (field.name for field in dataclasses.fields(kind))

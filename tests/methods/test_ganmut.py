@@ -27,7 +27,7 @@ from mien.losses import (
 )
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
-from mien.networks import Edit, mouth_window
+from mien.networks import Edit, eyes_window, mouth_window
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     changed(
         method, generator="warp", lambda_cls=2.0, lambda_info_generator=3.0, lambda_rho=4.0, lambda_rec=6.0,
         rec_ramp_steps=10, lambda_bend=7.0, lambda_stretch=8.0, lambda_fold=9.0, lambda_mask=11.0, lambda_edges=12.0,
-        lambda_lopsided=13.0, lambda_conformal=14.0, lambda_spots=15.0,
+        lambda_lopsided=13.0, lambda_conformal=14.0, lambda_spots=15.0, lambda_eyes=16.0,
     )  # fmt: skip
     batch, draw = batch_of(), drawn([1, 2, 3, 4, 5, 6, 0, 1], [0.5] * 8, free=2)
     codes = codes_of(draw, method.axes)
@@ -271,6 +271,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         "lopsided": 13 * light_asymmetry(edit.delta),
         "spots": 15 * light_energy(edit.delta),
         "conformal": 14 * conformal_distortion(edit.displacement, 1 - mouth_window(15, 15, edit.delta.device)),
+        "eyes": 16 * conformal_distortion(edit.displacement, eyes_window(15, 15, edit.delta.device), power=1),
     }
     terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
     assert {name: value.item() for name, value in terms.items()} == {
@@ -298,6 +299,16 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     assert (waived < dark.delta.abs()).any() and terms["mask"].item() < 11 * dark.delta.abs().mean().item() - 1e-3
     assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
     assert terms["spots"].item() == pytest.approx(15 * light_energy(waived).item(), rel=1e-5)
+
+    changed(
+        method, wipes=True, lambda_streaks=17.0
+    )  # between those corners, what light darkens by 0.5 is not to keep its detail
+    even = Edit(edit.displacement, torch.full_like(edit.delta, -0.5), torch.full_like(edit.delta[:, :1], 0.25))
+    streaks = method.equation_9(batch, even, edited, codes, draw, step=4)["streaks"]
+    assert streaks.item() == pytest.approx(17 * (0.5 - 0.1) * inside.mean() * -math.log(0.251), rel=1e-5)
+    for delta, wipe in ((-0.5, 1.0), (-0.1, 0.25), (0.5, 0.25)):  # wiped; a lip's shading; light
+        fine = Edit(edit.displacement, torch.full_like(edit.delta, delta), torch.full_like(edit.delta[:, :1], wipe))
+        assert method.equation_9(batch, fine, edited, codes, draw, step=4)["streaks"].item() < 1e-3
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -328,6 +339,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"rec_share": 0.0}, "above 0 and at most 1"),
         ({"mouth_light": 1.5}, "from 0 to 1"),
         ({"mouth_shade": -0.1}, "from 0 to 1"),
+        ({"lambda_streaks": 1.0}, "0, unless wipes are on"),
         ({"max_light": 2.0}, "0.8, unless the generator is `warp`"),
         ({"max_light": 0.0, "generator": "warp"}, "above 0 and at most 2"),
         ({"max_light": 2.1, "generator": "warp"}, "above 0 and at most 2"),

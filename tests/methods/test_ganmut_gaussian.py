@@ -16,7 +16,7 @@ from mien.critics import CriticOutput
 from mien.errors import ConfigError, WeightsError
 from mien.expressions import BASIC, VOCABULARY
 from mien.losses import bending, input_gradient, r1_penalty
-from mien.methods import base, ganmut_gaussian
+from mien.methods import ganmut_gaussian, generator
 from mien.methods.base import Batch, Part, frozen
 from mien.methods.ganmut_gaussian import (
     LEAST_WIDTH,
@@ -352,7 +352,7 @@ def test_official_bug_12_there_is_no_setting_of_the_gaussian_model_that_nothing_
     of_the_loop = {"betas", "critic_rate", "hide_beyond", "learning_rate"}
     assert unread_settings(GaussianGANmutConfig, ganmut_gaussian) == of_the_loop
     # Those that are checked as well would be missed, too, if nothing else read them.
-    assert unread_settings(GaussianGANmutConfig, ganmut_gaussian, base.warp_terms) == of_the_loop | WARP_TERMS
+    assert unread_settings(GaussianGANmutConfig, ganmut_gaussian, generator.warp_terms) == of_the_loop | WARP_TERMS
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mien.errors import ConfigError
 from mien.expressions import VOCABULARY
-from mien.methods import base, ganmut
+from mien.methods import ganmut, generator
 from mien.methods.base import frozen
 from mien.methods.ganmut import GANmut, GANmutConfig, codes_of, directions, draw_codes
 from mien.networks import Edit
@@ -173,4 +173,4 @@ def test_official_bug_12_there_is_no_setting_that_nothing_reads() -> None:
     of_the_loop = {"betas", "critic_rate", "hide_beyond", "learning_rate"}
     assert unread_settings(GANmutConfig, ganmut) == of_the_loop
     # Those that are checked as well would be missed, too, if nothing else read them.
-    assert unread_settings(GANmutConfig, ganmut, base.warp_terms) == of_the_loop | WARP_TERMS
+    assert unread_settings(GANmutConfig, ganmut, generator.warp_terms) == of_the_loop | WARP_TERMS
