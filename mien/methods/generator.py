@@ -123,8 +123,9 @@ def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
         "spots": (config.lambda_spots, lambda: light_energy(light)),
         "edges": (config.lambda_edges, lambda: light_edges(light)),
         "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(light)),
-        "streaks": (config.lambda_streaks, lambda: detail_left(_shade(edit), edit.wipe)),
     }
+    if (wipe := edit.wipe) is not None:
+        terms["streaks"] = (config.lambda_streaks, lambda: detail_left(_shade(edit), wipe))
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 
 
