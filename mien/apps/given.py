@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.errors import ConditionError
 
 _SWITCHES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -22,36 +25,80 @@ def condition(expression: str | None, angle: float | None, intensity: float) -> 
     return Condition.parse(expression or "", intensity)
 
 
+#: A face's number, and perhaps a moment of a film, before the wish.
+_FACE = re.compile(r"\s*([0-9]{1,6})\s*(?:@([^:]*))?")
+_FOR_FACES = "for example `--for 1:happy --for 2:sad@0.5`"
+_FOR_MOMENTS = "for example `--for 1@0:neutral --for 1@2.5:surprise@0.9 --for 2:sad`"
+
+
 def wishes(texts: list[str], intensity: float) -> dict[int, Any]:
     """Return the `Condition` of each face, by its number from 1, of `FACE:NAMES@INTENSITY`."""
-    from mien.editing.edits import parse_wish
     from mien.errors import ConditionError
 
-    example = "for example `--for 1:happy --for 2:sad@0.5`"
     found: dict[int, Any] = {}
     for text in texts:
-        face, _, wish = text.partition(":")
-        refusal = ConditionError(f"`--for {text}` is no FACE:NAMES@INTENSITY", hint=f"{example}; faces count from 1")
-        number = int(face) if re.fullmatch("[0-9]{1,6}", face.strip()) else 0
-        if number < 1:
+        refusal = ConditionError(f"`--for {text}` is no FACE:NAMES@INTENSITY", hint=f"{_FOR_FACES}; faces count from 1")
+        number, moment, condition = _of_one_face(text, intensity, refusal)
+        if moment is not None:
             raise refusal
         if number in found:
-            raise ConditionError(f"--for says twice what face {number} shall express", hint=example)
-        found[number] = parse_wish(wish, intensity, refusal)
+            raise ConditionError(f"--for says twice what face {number} shall express", hint=_FOR_FACES)
+        found[number] = condition
     return found
+
+
+def film_wishes(texts: list[str], intensity: float) -> dict[int, Any]:
+    """Return the `Keyframes` of each face, by its number from 1.
+
+    Of `FACE:NAMES@INTENSITY`, all the time, and `FACE@SECONDS:NAMES@INTENSITY`, of which a face may have several.
+    """
+    from mien.editing.keyframes import Keyframe, Keyframes
+    from mien.errors import ConditionError
+
+    form, hint = "FACE:NAMES@INTENSITY or FACE@SECONDS:NAMES@INTENSITY", f"{_FOR_MOMENTS}; faces count from 1"
+    found: dict[int, Any] = {}
+    always: set[int] = set()
+    for text in texts:
+        refusal = ConditionError(f"`--for {text}` is no {form}", hint=hint)
+        number, moment, condition = _of_one_face(text, intensity, refusal)
+        if number in always or (moment is None and number in found):
+            raise ConditionError(f"--for says twice what face {number} shall express", hint=_FOR_MOMENTS)
+        if moment is None:
+            always.add(number)
+        before = found[number].frames if number in found else ()
+        found[number] = Keyframes((*before, Keyframe(moment or 0.0, condition)))
+    return found
+
+
+def _of_one_face(text: str, intensity: float, refusal: ConditionError) -> tuple[int, float | None, Any]:
+    """Return whom `--for` means, when in a film if it says so, and what that face shall express; else raise `refusal`."""
+    from mien.editing.edits import parse_wish
+
+    face, _, wish = text.partition(":")
+    match = _FACE.fullmatch(face)
+    if match is None or int(match[1]) < 1:
+        raise refusal
+    try:
+        moment = None if match[2] is None else float(match[2])
+    except ValueError:
+        raise refusal from None
+    return int(match[1]), moment, parse_wish(wish, intensity, refusal)
 
 
 def wish_of(expression: str | None, angle: float | None, intensity: float, face: str, by_face: list[str] | None) -> Any:
     """Return the `Condition` of the faces that --face chooses, or those of single faces by number."""
-    from mien.errors import ConditionError
-
     if not by_face:
         return condition(expression, angle, intensity)
-    if expression is not None or angle is not None or face != "all":
-        raise ConditionError(
-            "--for stands for --expression, --angle and --face", hint="for example `--for 1:happy --for 2:sad@0.5`"
-        )
+    check_alone(expression, angle, face)
     return wishes(by_face, intensity)
+
+
+def check_alone(expression: str | None, angle: float | None, face: str) -> None:
+    """Raise `ConditionError` where --for is not the only one to say which faces shall express what."""
+    from mien.errors import ConditionError
+
+    if expression is not None or angle is not None or face != "all":
+        raise ConditionError("--for stands for --expression, --angle and --face", hint=_FOR_FACES)
 
 
 def numbers(text: str, option: str) -> list[float]:

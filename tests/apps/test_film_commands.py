@@ -60,6 +60,8 @@ def test_a_film_is_edited(mien: Callable[..., Any], model: Path, own: Path) -> N
     assert said.code == 0 and "8 of 8 frames, 1 of 1 faces -> face 1: sad @ 0.5" in said.err
     mark = read_film_mark(out)
     assert mark is not None and mark["condition"] == "face 1: sad @ 0.5"
+    said = mien("video", own, "--for", "1@0:neutral", "--for", "1@0.2:sad@0.5", "-m", model, "-o", out)
+    assert said.code == 0 and "1 of 1 faces -> face 1: 0 s: neutral @ 0.9, 0.2 s: sad @ 0.5" in said.err, said
     assert mien("video", own, "-e", "sad", "-m", model, "-o", out, "--no-mark").code == 0
     assert read_film_mark(out) is None
 
@@ -99,6 +101,7 @@ def test_what_cannot_be_done_is_refused_before_the_work(refused: Callable[..., N
     ask(own, "-e", "sad", "--at", "1:happy", "-o", out, error="--at stands for", hint="--at")
     ask(own, "--for", "1:sad", "--at", "1:happy", "-o", out, error="--at stands for", hint="--at")
     ask(own, "--for", "1:sad", "-f", "2", "-o", out, error="--for stands for", hint="--for 1:happy")
+    ask(own, "--for", "1@x:sad", "-o", out, error="FACE@SECONDS:NAMES", hint="--for 1@2.5:surprise")
     ask(own, "-e", "happy", "--profiles", "often", "-o", out, error="`often`", hint="skip")
     ask(own, "-e", "happy", "--detector", "eyes", "-o", out, error="unknown detector", hint="mtcnn")
 

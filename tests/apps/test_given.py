@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from mien.apps.given import reader_options, wishes
+from mien.apps.given import film_wishes, reader_options, wishes
+from mien.editing.keyframes import Keyframe, Keyframes
 from mien.errors import ConditionError, ConfigError
 from mien.spaces import Condition
 
@@ -60,9 +61,42 @@ def test_wishes_of_single_faces() -> None:
         (["\u0661:happy"], "is no FACE"),
         (["1:hapy"], "unknown expression `hapy`"),
         (["1:happy", "2:sad", "1:sad"], "says twice what face 1 shall express"),
+        (["1@2:happy"], "is no FACE:NAMES@INTENSITY"),
     ],
 )
 def test_a_wish_that_is_none_is_said(typed: list[str], message: str) -> None:
     with pytest.raises(ConditionError, match=message) as error:
         wishes(typed, 0.9)
+    assert error.value.hint
+
+
+def test_wishes_of_single_faces_of_a_film_may_have_moments() -> None:
+    sad, happy = Condition.named("sad", 0.8), Condition.named("happy", 0.5)
+    assert film_wishes(["2:sad", "1@0:sad", "1@ 2.5:happy@0.5", "3@4:135"], 0.8) == {
+        2: Keyframes.constant(sad),
+        1: Keyframes((Keyframe(0.0, sad), Keyframe(2.5, happy))),
+        3: Keyframes((Keyframe(4.0, Condition.polar(math.radians(135), 0.8)),)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["1@:happy"], "`--for 1@:happy` is no FACE:NAMES@INTENSITY or FACE@SECONDS:NAMES@INTENSITY"),
+        (["1@soon:happy"], "is no FACE"),
+        (["@2:happy"], "is no FACE"),
+        (["0@2:happy"], "is no FACE"),
+        (["1@2"], "is no FACE"),
+        (["1@2:"], "is no FACE"),
+        (["1@-2:happy"], "a keyframe at -2 s is in no film"),
+        (["1@nan:happy"], "in no film"),
+        (["1@2:hapy"], "unknown expression `hapy`"),
+        (["1@2:happy", "1:sad"], "says twice what face 1 shall express"),
+        (["1:happy", "1@2:sad"], "says twice what face 1 shall express"),
+        (["1@2:happy", "2:sad", "1@2:sad"], "the keyframe at 2 s comes after the one at 2 s"),
+    ],
+)
+def test_a_wish_for_a_film_that_is_none_is_said(typed: list[str], message: str) -> None:
+    with pytest.raises(ConditionError, match=message) as error:
+        film_wishes(typed, 0.9)
     assert error.value.hint

@@ -59,6 +59,10 @@ def test_the_script_of_a_page_parses(page: str) -> None:
         ),
         (
             "a.mp4", 2, {1: [{**HAPPY, "seconds": 0}, {**ASIDE, "seconds": 1.5}], 2: [{**HAPPY, "seconds": 0}]},
+            "mien video a.mp4 --for 1@0:happy@0.8 --for 1@1.5:135@0.5 --for 2:happy@0.8",
+        ),
+        (
+            "a.mp4", 2, {1: [{**HAPPY, "seconds": 0}, {**ASIDE, "seconds": 1.5}]},
             "mien video a.mp4 --at 0:happy@0.8 --at 1.5:135@0.5 --face 1",
         ),
     ],

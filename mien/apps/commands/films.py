@@ -22,7 +22,7 @@ def video(
     angle: shared.Angle = None,
     at: options.At = None,
     face: options.FilmFaces = "all",
-    by_face: shared.ByFace = None,
+    by_face: options.FilmByFace = None,
     origin: shared.Origin = "auto",
     profiles: options.FilmProfiles = "skip",
     smallest: options.Smallest = None,
@@ -43,7 +43,7 @@ def video(
 
     Example: mien video talk.mov --at 0:neutral --at 2.5:surprise@0.9 --at 4:neutral --face largest -o talk.mp4
 
-    Example: mien video duet.mp4 --for 1:happy --for 2:sad@0.5 -o duet-edited.mp4
+    Example: mien video duet.mp4 --for 1:happy --for 2@0:neutral --for 2@2.5:sad -o duet-edited.mp4
     """
     from mien.errors import FilmError
     from mien.films import open_film
@@ -90,16 +90,16 @@ def _keyframes(
     from mien.editing.keyframes import Keyframes
     from mien.errors import ConditionError
 
-    if not at:
-        wanted = given.wish_of(expression, angle, intensity, face, by_face)
-        if by_face:
-            return {number: Keyframes.constant(condition) for number, condition in wanted.items()}
-        return Keyframes.constant(wanted)
-    if expression is not None or angle is not None or by_face:
+    if at and (expression is not None or angle is not None or by_face):
         raise ConditionError(
             "--at stands for --expression, --angle and --for", hint="for example `--at 0:neutral --at 2.5:surprise@0.9`"
         )
-    return Keyframes.parse(at, intensity)
+    if at:
+        return Keyframes.parse(at, intensity)
+    if by_face:
+        given.check_alone(expression, angle, face)
+        return given.film_wishes(by_face, intensity)
+    return Keyframes.constant(given.condition(expression, angle, intensity))
 
 
 def _list(found: FilmFaces) -> None:

@@ -32,6 +32,15 @@ FilmFaces = Annotated[
         "--face", "-f", metavar="WHICH", help="`all`, `largest`, or a number from 1, as --list numbers the faces."
     ),
 ]
+FilmByFace = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--for",
+        metavar="FACE:WISH",
+        help="What one face shall express, `NUMBER:NAMES@INTENSITY`, or at a time, `NUMBER@SECONDS:NAMES@INTENSITY`; "
+        "repeatable. The other faces stay as they are.",
+    ),
+]
 FilmProfiles = Annotated[
     str,
     typer.Option(
