@@ -318,7 +318,7 @@ class GANmut(Method):
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))
-        return terms | generator_mouth(config, fake) | warp_terms(config, edit)
+        return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

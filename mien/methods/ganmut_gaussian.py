@@ -288,7 +288,7 @@ class GaussianGANmut(Method):
         if config.lambda_info_generator:
             terms["info"] = config.lambda_info_generator * self.regression(fake, codes)
         terms |= guided(config, self.guides, seen, lambda logits: self.prediction(logits, draw))
-        return terms | generator_mouth(config, fake) | warp_terms(config, edit)
+        return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 

@@ -28,8 +28,10 @@ from mien.networks import (
     blurred,
     eyes_window,
     mouth_window,
+    warp,
 )
 from mien.settings import require
+from mien.warping import WIPED_SHARE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,8 @@ class GeneratorSettings:
     lambda_lopsided: float = 0.0
     """Weight of light that is added to one half of the face only."""
     lambda_streaks: float = 0.0
-    """Weight of detail that stays where light darkens what lies between the corners of the mouth (`wipes`): teeth that are
-    to become the dark of an open mouth leave streaks otherwise."""
+    """Weight of bright detail that stays where light darkens what lies between the corners of the mouth (`wipes`): teeth
+    that are to become the dark of an open mouth leave streaks otherwise."""
     mouth_light: float = 0.0
     """By what share added light counts less at the mouth in these four costs (faces as `mien prepare` aligns them)."""
     mouth_shade: float = 0.0
@@ -103,8 +105,8 @@ class GeneratorSettings:
         return WarpGenerator(*sizes, both_sides=self.both_sides, enhancers=self.enhancers, **light)
 
 
-def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
-    """Return the weighted terms that keep a warp generator's edits regular; those of weight zero are left out."""
+def warp_terms(config: GeneratorSettings, images: Float[Tensor, "n c h w"], edit: Edit) -> dict[str, Tensor]:
+    """Return the weighted terms that keep a warp generator's edits of images regular; those of weight zero are left out."""
     light = edit.delta
     height, width = light.shape[-2:]
     if config.mouth_light:
@@ -125,20 +127,24 @@ def warp_terms(config: GeneratorSettings, edit: Edit) -> dict[str, Tensor]:
         "lopsided": (config.lambda_lopsided, lambda: light_asymmetry(light)),
     }
     if (wipe := edit.wipe) is not None:
-        terms["streaks"] = (config.lambda_streaks, lambda: detail_left(_shade(edit), wipe))
+        terms["streaks"] = (config.lambda_streaks, lambda: detail_left(_streaks(images, edit), wipe))
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 
 
-#: Darkness is averaged over this share of the side, and less than so much of it (half ranges) is none: a lip's shading.
-_SHADE_SHARE, _FAINT_SHADE = 0.03, 0.1
+#: Darkness and bright detail are averaged over this share of the side, and less darkness than so much (half ranges) is a
+#: lip's shading.
+_STREAK_SHARE, _FAINT_SHADE = 0.03, 0.2
 
 
-def _shade(edit: Edit) -> Float[Tensor, "n 1 h w"]:
-    """Return by how much an edit darkens its surroundings at each place between the corners of the mouth."""
-    height, width = edit.delta.shape[-2:]
-    taken = torch.relu(-edit.delta.detach().float().mean(1, keepdim=True))
-    shade = torch.relu(blurred(taken, _SHADE_SHARE) - _FAINT_SHADE)
-    return shade * mouth_window(height, width, shade.device, MOUTH_INSIDE)
+@torch.no_grad()
+def _streaks(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n 1 h w"]:
+    """Return how much bright detail lies where an edit darkens the inside of the mouth: darkness times brightness."""
+    height, width = images.shape[-2:]
+    taken = torch.relu(-edit.delta.float().mean(1, keepdim=True))
+    shade = torch.relu(blurred(taken, _STREAK_SHARE) - _FAINT_SHADE)
+    moved = warp(images, edit.displacement).mean(1, keepdim=True)
+    bright = blurred(torch.relu(moved - blurred(moved, WIPED_SHARE)), _STREAK_SHARE)
+    return shade * bright * mouth_window(height, width, images.device, MOUTH_INSIDE)
 
 
 def _away_from_mouth(field: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "h-1 w-1"]:

@@ -176,7 +176,7 @@ class StarGAN(Method):
             "rec": config.lambda_rec * ramp * self.equation_4(batch, edited),
         }
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, targets))
-        return terms | generator_mouth(config, fake) | warp_terms(config, edit)
+        return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 
     def equation_6(self, batch: Batch, edited: Float[Tensor, "n c h w"], step: int) -> dict[str, Tensor]:
         """L_D = -L_adv + lambda_cls L_cls^r, and the penalty where one is set."""
