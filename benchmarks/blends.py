@@ -23,9 +23,9 @@ import torch
 from record import record
 
 from mien.classifiers import Classifier, load_classifier
+from mien.edit_maps import Edit, apply_edit
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
-from mien.networks import Edit, apply_edit
 from mien.prepared import PreparedSet
 from mien.pretrained import load_model
 from mien.shipped import shipped_judges

@@ -21,8 +21,8 @@ from record import record
 from torch import Tensor
 
 from mien.critics import PatchCritic
+from mien.edit_maps import Edit, apply_edit
 from mien.images import fit_images
-from mien.networks import Edit, apply_edit
 from mien.prepared import PreparedSet
 from mien.pretrained import Model, load_model
 from mien.spaces import Condition

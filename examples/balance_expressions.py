@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 import mien
+from mien.edit_maps import apply_edit
 from mien.expressions import NEUTRAL, VOCABULARY
 from mien.images import luma, resize, to_float, to_uint8
-from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.pretrained import Model, load_model
 from mien.provenance import EditMark

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 
 from mien.batches import Augmentation, Batches, seed_of
+from mien.edit_maps import apply_edit
 from mien.errors import RunError
 from mien.expressions import VOCABULARY
 from mien.guiding import Guide, check_guides
 from mien.images import to_uint8
 from mien.methods import METHODS, Method
 from mien.methods.base import Part
-from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
 from mien.runs import Run, describe_machine, held

@@ -20,7 +20,15 @@ import torch
 
 # The modules whose signatures carry shapes. The numeric tower lets an int stand where a float is declared.
 jaxtyping.install_import_hook(
-    ["mien.critics", "mien.networks", "mien.losses", "mien.methods", "mien.classifiers.networks"],
+    [
+        "mien.critics",
+        "mien.edit_maps",
+        "mien.face_windows",
+        "mien.networks",
+        "mien.losses",
+        "mien.methods",
+        "mien.classifiers.networks",
+    ],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 

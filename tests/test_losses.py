@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from mien.faces.align import FACE_TEMPLATE
 from mien.losses import (
     NO_CLASS,
     Adversarial,
@@ -29,7 +27,6 @@ from mien.losses import (
     r1_penalty,
     stretching,
 )
-from mien.networks import eyes_window, mouth_window
 
 LN3 = math.log(3.0)  # sigmoid(ln 3) = 3/4, sigmoid(-ln 3) = 1/4
 
@@ -262,28 +259,6 @@ def test_light_on_one_side_counts_and_light_on_both_does_not() -> None:
     assert light_asymmetry(one_side).item() == pytest.approx(0.8 / 8)  # the mean of |light| itself
     both = one_side + one_side.flip(-1)
     assert light_asymmetry(both).item() == 0
-
-
-def test_the_mouths_window_holds_the_mouth_of_an_aligned_face_and_neither_eyes_nor_nose() -> None:
-    window = mouth_window(200, 100, torch.device("cpu"))
-    left_eye, right_eye, nose, *corners = ((int(200 * y), int(100 * x)) for x, y in FACE_TEMPLATE)
-    middle = tuple(int(v) for v in np.mean(corners, axis=0))
-    assert window[middle] > 0.99
-    assert all(window[corner] > 0.6 for corner in corners)
-    assert all(window[place] < 1e-3 for place in (left_eye, right_eye, nose))
-    assert float(window.max()) <= 1 and float(window.min()) >= 0
-    assert torch.allclose(window, window.flip(-1), atol=1e-6)
-    assert mouth_window(50, 25, torch.device("cpu"))[middle[0] // 4, middle[1] // 4] > 0.99  # of any size
-
-
-def test_the_eyes_window_holds_the_irises_of_an_aligned_face_and_neither_brows_nor_nose() -> None:
-    window = eyes_window(200, 100, torch.device("cpu"))
-    left, right, nose, *_ = ((int(200 * y), int(100 * x)) for x, y in FACE_TEMPLATE)
-    assert window[left] > 0.99 and window[right] > 0.99
-    brow, between = (left[0] - 200 // 10, left[1]), (left[0], 50)
-    assert all(window[place] < 1e-3 for place in (nose, brow, between))
-    assert float(window.max()) <= 1 and float(window.min()) >= 0
-    assert torch.allclose(window, window.flip(-1), atol=1e-6)
 
 
 def test_detail_that_is_hardly_wiped_yet_is_still_learned_to_be_where_light_darkens() -> None:

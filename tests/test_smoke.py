@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from mien.edit_maps import apply_edit
 from mien.expressions import BASIC, NEUTRAL
 from mien.images import luma, to_uint8
 from mien.methods import METHODS, Method
-from mien.networks import apply_edit
 from mien.prepared import PreparedSet
 from mien.presets import configure, find_preset
 from mien.pretrained import load_model

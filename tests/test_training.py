@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from mien.batches import Batches
 from mien.datasets import Sample
+from mien.edit_maps import Edit
 from mien.errors import ConfigError, MienError, RunError
 from mien.expressions import BASIC
 from mien.methods import METHODS
 from mien.methods.base import Batch, Method, Reading
 from mien.methods.ganmut import GANmut, GANmutConfig
-from mien.networks import Edit
 from mien.prepared import PreparedSet
 from mien.processes import make_fabric
 from mien.runs import Run

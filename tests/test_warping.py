@@ -11,8 +11,8 @@ import torch
 from torch.nn.functional import grid_sample
 
 from mien import warping
-from mien.networks import Edit, apply_edit
-from mien.networks import edge_window as torch_window
+from mien.edit_maps import Edit, apply_edit
+from mien.face_windows import edge_window as torch_window
 from mien.warping import EditMaps, apply, compose, covering, edge_window, fade, mix, sample, scale
 
 

@@ -26,6 +26,7 @@ import torch
 
 from mien.benchmark.outcome import ContestantFacts
 from mien.benchmark.pool import Pool
+from mien.edit_maps import Edit, apply_edit
 from mien.editing.edits import make_edits
 from mien.editing.model import ExpressionModel
 from mien.errors import ConditionError, ConfigError, MienError
@@ -33,7 +34,7 @@ from mien.expressions import VOCABULARY
 from mien.images import fit_images, luma_weights
 from mien.lineage import guides_of
 from mien.loading import open_model
-from mien.networks import Edit, apply_edit, count_parameters
+from mien.networks import count_parameters
 from mien.runs import Run, file_sha256
 from mien.shipped import DEFAULT
 from mien.spaces import Condition, Space

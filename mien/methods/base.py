@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput, PatchCritic
+from mien.edit_maps import Edit
 from mien.losses import critic_adversarial, generator_adversarial, gradient_penalty, r1_penalty
 from mien.methods.generator import check_generator
-from mien.networks import Edit
 from mien.settings import check_choices, require
 from mien.spaces import Space
 

@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
+from mien.edit_maps import Edit, apply_edit
 from mien.errors import ConfigError
 from mien.expressions import BASIC, NEUTRAL, parse_expression
 from mien.losses import (
@@ -52,7 +53,6 @@ from mien.methods.base import (
     guided,
 )
 from mien.methods.generator import GeneratorSettings, warp_terms
-from mien.networks import Edit, apply_edit
 from mien.settings import require
 from mien.spaces import DiscSpace, GaussianPlane
 

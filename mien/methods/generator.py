@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mien.edit_maps import Edit, blurred, warp
+from mien.face_windows import MOUTH_INSIDE, eyes_window, mouth_window
 from mien.losses import (
     bending,
     conformal_distortion,
@@ -19,17 +21,7 @@ from mien.losses import (
     light_energy,
     stretching,
 )
-from mien.networks import (
-    MAX_LIGHT,
-    MOUTH_INSIDE,
-    Edit,
-    ResidualGenerator,
-    WarpGenerator,
-    blurred,
-    eyes_window,
-    mouth_window,
-    warp,
-)
+from mien.networks import MAX_LIGHT, ResidualGenerator, WarpGenerator
 from mien.settings import require
 from mien.warping import WIPED_SHARE
 

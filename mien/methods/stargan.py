@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
+from mien.edit_maps import Edit, apply_edit
 from mien.expressions import parse_expression
 from mien.losses import (
     Adversarial,
@@ -50,7 +51,6 @@ from mien.methods.base import (
     guided,
 )
 from mien.methods.generator import GeneratorSettings, warp_terms
-from mien.networks import Edit, apply_edit
 from mien.settings import require
 from mien.spaces import LabelSpace
 

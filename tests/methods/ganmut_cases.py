@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
+from mien.edit_maps import Edit
 from mien.methods import base, generator
 from mien.methods.base import Batch
 from mien.methods.ganmut import Draw, GANmut
-from mien.networks import Edit
 
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {

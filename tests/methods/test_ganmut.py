@@ -13,7 +13,9 @@ import torch
 from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 
 from mien.critics import CriticOutput
+from mien.edit_maps import Edit
 from mien.errors import ConfigError, WeightsError
+from mien.face_windows import eyes_window, mouth_window
 from mien.losses import (
     bending,
     conformal_distortion,
@@ -27,7 +29,6 @@ from mien.losses import (
 )
 from mien.methods import ganmut
 from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
-from mien.networks import Edit, eyes_window, mouth_window
 
 
 @pytest.fixture

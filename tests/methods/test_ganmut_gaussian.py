@@ -13,6 +13,7 @@ from ganmut_cases import WARP_TERMS, unread_settings
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
+from mien.edit_maps import Edit
 from mien.errors import ConfigError, WeightsError
 from mien.expressions import BASIC, VOCABULARY
 from mien.losses import bending, input_gradient, r1_penalty
@@ -27,7 +28,7 @@ from mien.methods.ganmut_gaussian import (
     distances,
     draw_codes,
 )
-from mien.networks import Edit, count_parameters
+from mien.networks import count_parameters
 from mien.spaces import Condition
 
 CPU = torch.device("cpu")

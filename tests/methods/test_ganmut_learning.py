@@ -10,12 +10,12 @@ import torch
 from ganmut_cases import WARP_TERMS, batch_of, changed, drawn, says, unread_settings, with_stand_ins
 from torch import Tensor, nn
 
+from mien.edit_maps import Edit
 from mien.errors import ConfigError
 from mien.expressions import VOCABULARY
 from mien.methods import ganmut, generator
 from mien.methods.base import frozen
 from mien.methods.ganmut import GANmut, GANmutConfig, codes_of, directions, draw_codes
-from mien.networks import Edit
 
 
 @pytest.fixture

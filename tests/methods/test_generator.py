@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from mien.edit_maps import Edit
 from mien.methods.generator import GeneratorSettings, warp_terms
-from mien.networks import Edit
 
 SIDE = 100
 #: Averages over 6 and over 3 pixels, twice each: 0.06 and 0.03 of the side.

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from mien.critics import PatchCritic
+from mien.face_windows import mouth_window
 from mien.losses import input_gradient, r1_penalty
 from mien.methods import METHODS
 from mien.methods.base import Batch, Method
-from mien.networks import mouth_window
 
 SMALL: dict[str, Any] = {
     "image_size": 32, "image_channels": 1, "generator": "warp", "generator_channels": 8, "generator_blocks": 1,

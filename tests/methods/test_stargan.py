@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
+from mien.edit_maps import Edit
 from mien.errors import ConfigError
 from mien.losses import input_gradient, r1_penalty
 from mien.methods.base import Batch
 from mien.methods.stargan import StarGAN, StarGANConfig, different_labels, label_codes
-from mien.networks import Edit, ResidualGenerator
+from mien.networks import ResidualGenerator
 from mien.spaces import LabelSpace
 
 LN3 = math.log(3.0)  # sigmoid(ln 3) = 3/4
