@@ -31,7 +31,11 @@ def mouth_window(height: int, width: int, device: torch.device, half_width: floa
 
 
 def eyes_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
-    """Return nearly 1 where an aligned face (`mien.faces.align`) has its irises, 0 far from them, smooth between."""
+    """Return nearly 1 where an aligned face (`mien.faces.align`) has its irises, 0 far from them, smooth between.
+
+    The window does not follow eyes that augmentation has moved: of 100,000 faces changed as in training, it was on average
+    0.33 at the irises.
+    """
     left, right = (_window(height, width, device, (x, 0.394), (0.045, 0.04)) for x in (0.335, 0.665))
     return left + right
 

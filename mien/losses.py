@@ -189,9 +189,11 @@ def light_asymmetry(delta: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
 
 
 def detail_left(counts: Float[Tensor, "n 1 h w"], wipe: Float[Tensor, "n 1 h w"]) -> Float[Tensor, ""]:
-    """Return how much detail is left that should not be: E[-counts log(wipe + 0.001)], with what counts at each place.
+    """Return how much detail is left that should not be: E[-counts log((wipe + 0.001) / 1.001)].
+
+    `counts` says how much each place counts.
 
     The logarithm, since a wipe that is next to nothing comes from a sigmoid that is flat there: by it the gradient by the
     sigmoid's input is about what counts there, once a thousandth is wiped, and not about nothing.
     """
-    return (counts * -wipe.float().clamp_min(0).add(1e-3).log()).mean()
+    return (counts * -((wipe.float() + 1e-3) / (1 + 1e-3)).log()).mean()

@@ -144,12 +144,14 @@ _AT_128: Mapping[str, Any] = {
 _FINE: Mapping[str, Any] = {**_TWICE, **_AT_128, "lambda_cls": 1.7, "lambda_bend": 16.0}
 #: A guide knows rare expressions better than the critic: the critic's class loss, and what it asks for in small places, can
 #: be weak then, and light may cost more where it is strong. What came with the guides' last parts: between the corners of
-#: the mouth teeth may become as dark as an open mouth is.
+#: the mouth teeth may become as dark as an open mouth is, and are wiped away there; irises keep their shape.
 _WITH_GUIDE: Mapping[str, Any] = {
     "lambda_guide": 1.0,
     "lambda_spots": 240.0,
     "max_light": 2.0,
     "mouth_shade": 0.85,
+    "lambda_streaks": 500.0,
+    "lambda_eyes": 60.0,
 }
 _GUIDED: Mapping[str, Any] = {**_FINE, **_WITH_GUIDE, "lambda_cls": 0.5}
 _OURS_64: Mapping[str, Any] = {

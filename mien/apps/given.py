@@ -28,7 +28,7 @@ def condition(expression: str | None, angle: float | None, intensity: float) -> 
 #: A face's number, and perhaps a moment of a film, before the wish.
 _FACE = re.compile(r"\s*([0-9]{1,6})\s*(?:@([^:]*))?")
 _FOR_FACES = "for example `--for 1:happy --for 2:sad@0.5`"
-_FOR_MOMENTS = "for example `--for 1@0:neutral --for 1@2.5:surprise@0.9 --for 2:sad`"
+FOR_MOMENTS = "for example `--for 1@0:neutral --for 1@2.5:surprise@0.9 --for 2:sad`"
 
 
 def wishes(texts: list[str], intensity: float) -> dict[int, Any]:
@@ -38,12 +38,12 @@ def wishes(texts: list[str], intensity: float) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for text in texts:
         refusal = ConditionError(f"`--for {text}` is no FACE:NAMES@INTENSITY", hint=f"{_FOR_FACES}; faces count from 1")
-        number, moment, condition = _of_one_face(text, intensity, refusal)
+        number, moment, wanted = _of_one_face(text, intensity, refusal)
         if moment is not None:
-            raise refusal
+            raise ConditionError(f"`--for {text}` names a time, which only films have", hint=_FOR_FACES)
         if number in found:
             raise ConditionError(f"--for says twice what face {number} shall express", hint=_FOR_FACES)
-        found[number] = condition
+        found[number] = wanted
     return found
 
 
@@ -55,18 +55,21 @@ def film_wishes(texts: list[str], intensity: float) -> dict[int, Any]:
     from mien.editing.keyframes import Keyframe, Keyframes
     from mien.errors import ConditionError
 
-    form, hint = "FACE:NAMES@INTENSITY or FACE@SECONDS:NAMES@INTENSITY", f"{_FOR_MOMENTS}; faces count from 1"
+    form, hint = "FACE:NAMES@INTENSITY or FACE@SECONDS:NAMES@INTENSITY", f"{FOR_MOMENTS}; faces count from 1"
     found: dict[int, Any] = {}
     always: set[int] = set()
     for text in texts:
         refusal = ConditionError(f"`--for {text}` is no {form}", hint=hint)
-        number, moment, condition = _of_one_face(text, intensity, refusal)
+        number, moment, wanted = _of_one_face(text, intensity, refusal)
         if number in always or (moment is None and number in found):
-            raise ConditionError(f"--for says twice what face {number} shall express", hint=_FOR_MOMENTS)
+            raise ConditionError(f"--for says twice what face {number} shall express", hint=FOR_MOMENTS)
         if moment is None:
             always.add(number)
         before = found[number].frames if number in found else ()
-        found[number] = Keyframes((*before, Keyframe(moment or 0.0, condition)))
+        try:
+            found[number] = Keyframes((*before, Keyframe(moment or 0.0, wanted)))
+        except ConditionError as error:
+            raise ConditionError(f"face {number}: {error}", hint=FOR_MOMENTS) from None
     return found
 
 

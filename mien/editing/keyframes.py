@@ -62,8 +62,11 @@ class Keyframes:
             raise ConditionError("there are no keyframes", hint=_EXAMPLE)
         for before, after in zip(self.frames, self.frames[1:], strict=False):
             if after.seconds <= before.seconds:
+                same = after.seconds == before.seconds
                 raise ConditionError(
-                    f"the keyframe at {after.seconds:g} s comes after the one at {before.seconds:g} s",
+                    f"there are two keyframes at {after.seconds:g} s"
+                    if same
+                    else f"the keyframe at {after.seconds:g} s comes after the one at {before.seconds:g} s",
                     hint="give keyframes in the order of their times, one for each",
                 )
 

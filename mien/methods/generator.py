@@ -58,7 +58,8 @@ class GeneratorSettings:
     lambda_conformal: float = 0.0
     """Weight of the displacement's conformal distortion away from the mouth (warp generator): an iris is to stay round."""
     lambda_eyes: float = 0.0
-    """Weight of the same at the irises, not squared (warp generator): small distortions count there."""
+    """Weight of the conformal distortion at the irises, not squared (warp generator): small ones count there (faces as
+    `mien prepare` aligns them)."""
     lambda_mask: float = 0.0
     """Weight of the mean absolute light that is added: keeps it to what a movement cannot do."""
     lambda_spots: float = 0.0
@@ -67,14 +68,15 @@ class GeneratorSettings:
     """Weight of the added light's total variation: shading rather than streaks."""
     lambda_lopsided: float = 0.0
     """Weight of light that is added to one half of the face only."""
-    lambda_streaks: float = 0.0
-    """Weight of bright detail that stays where light darkens what lies between the corners of the mouth (`wipes`): teeth
-    that are to become the dark of an open mouth leave streaks otherwise."""
     mouth_light: float = 0.0
-    """By what share added light counts less at the mouth in these four costs (faces as `mien prepare` aligns them)."""
+    """By what share added light counts less at the mouth in these four costs (mask, spots, edges, lopsided; faces as `mien
+    prepare` aligns them)."""
     mouth_shade: float = 0.0
     """By what share light that is taken counts less in them between the corners of the mouth: teeth may become dark, and
     corners are not to."""
+    lambda_streaks: float = 0.0
+    """Weight of bright detail that stays where light darkens what lies between the corners of the mouth by 0.2 or more
+    (`wipes`): teeth that are to become the dark of an open mouth leave streaks otherwise."""
     cutout: float = 0.0
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
@@ -123,9 +125,10 @@ def warp_terms(config: GeneratorSettings, images: Float[Tensor, "n c h w"], edit
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 
 
-#: Darkness and bright detail are averaged over this share of the side, and less darkness than so much (half ranges) is a
-#: lip's shading.
-_STREAK_SHARE, _FAINT_SHADE = 0.03, 0.2
+#: Darkness and bright detail are averaged over this share of the side; less darkness than that (half ranges) is a lip's
+#: shading.
+_STREAK_SHARE = 0.03
+FAINT_SHADE = 0.2
 
 
 @torch.no_grad()
@@ -133,7 +136,7 @@ def _streaks(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n 1
     """Return how much bright detail lies where an edit darkens the inside of the mouth: darkness times brightness."""
     height, width = images.shape[-2:]
     taken = torch.relu(-edit.delta.float().mean(1, keepdim=True))
-    shade = torch.relu(blurred(taken, _STREAK_SHARE) - _FAINT_SHADE)
+    shade = torch.relu(blurred(taken, _STREAK_SHARE) - FAINT_SHADE)
     moved = warp(images, edit.displacement).mean(1, keepdim=True)
     bright = blurred(torch.relu(moved - blurred(moved, WIPED_SHARE)), _STREAK_SHARE)
     return shade * bright * mouth_window(height, width, images.device, MOUTH_INSIDE)

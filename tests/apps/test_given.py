@@ -61,7 +61,7 @@ def test_wishes_of_single_faces() -> None:
         (["\u0661:happy"], "is no FACE"),
         (["1:hapy"], "unknown expression `hapy`"),
         (["1:happy", "2:sad", "1:sad"], "says twice what face 1 shall express"),
-        (["1@2:happy"], "is no FACE:NAMES@INTENSITY"),
+        (["1@2:happy"], "`--for 1@2:happy` names a time, which only films have"),
     ],
 )
 def test_a_wish_that_is_none_is_said(typed: list[str], message: str) -> None:
@@ -88,15 +88,16 @@ def test_wishes_of_single_faces_of_a_film_may_have_moments() -> None:
         (["0@2:happy"], "is no FACE"),
         (["1@2"], "is no FACE"),
         (["1@2:"], "is no FACE"),
-        (["1@-2:happy"], "a keyframe at -2 s is in no film"),
+        (["1@-2:happy"], "face 1: a keyframe at -2 s is in no film"),
         (["1@nan:happy"], "in no film"),
         (["1@2:hapy"], "unknown expression `hapy`"),
         (["1@2:happy", "1:sad"], "says twice what face 1 shall express"),
         (["1:happy", "1@2:sad"], "says twice what face 1 shall express"),
-        (["1@2:happy", "2:sad", "1@2:sad"], "the keyframe at 2 s comes after the one at 2 s"),
+        (["1@2:happy", "2:sad", "1@2:sad"], "face 1: there are two keyframes at 2 s"),
+        (["1@2:happy", "2@2:sad", "2@1:sad"], "face 2: the keyframe at 1 s comes after the one at 2 s"),
     ],
 )
 def test_a_wish_for_a_film_that_is_none_is_said(typed: list[str], message: str) -> None:
     with pytest.raises(ConditionError, match=message) as error:
         film_wishes(typed, 0.9)
-    assert error.value.hint
+    assert error.value.hint and ("--for 1@2.5:surprise" in error.value.hint or "unknown" in message)

@@ -35,9 +35,9 @@ def video(
 ) -> None:
     """Give the faces of a film another expression.
 
-    It is the same all the time, or changes by keyframes (`--at`). A first pass follows the faces, a second one edits
-    them. Times, sound, shape and colours of the film stay; frames without a face are only encoded again. The film is
-    written whole or not at all.
+    It is the same all the time, or changes by keyframes (`--at`, or `--for` for each face its own). A first pass follows
+    the faces, a second one edits them. Times, sound, shape and colours of the film stay; frames without a face are only
+    encoded again. The film is written whole or not at all.
 
     Example: mien video holiday.mp4 --expression happy --intensity 0.8 -o happy.mp4
 
@@ -91,9 +91,8 @@ def _keyframes(
     from mien.errors import ConditionError
 
     if at and (expression is not None or angle is not None or by_face):
-        raise ConditionError(
-            "--at stands for --expression, --angle and --for", hint="for example `--at 0:neutral --at 2.5:surprise@0.9`"
-        )
+        hint = given.FOR_MOMENTS if by_face else "for example `--at 0:neutral --at 2.5:surprise@0.9`"
+        raise ConditionError("--at stands for --expression, --angle and --for", hint=hint)
     if at:
         return Keyframes.parse(at, intensity)
     if by_face:

@@ -37,8 +37,8 @@ FilmByFace = Annotated[
     typer.Option(
         "--for",
         metavar="FACE:WISH",
-        help="What one face shall express, `NUMBER:NAMES@INTENSITY`, or at a time, `NUMBER@SECONDS:NAMES@INTENSITY`; "
-        "repeatable. The other faces stay as they are.",
+        help="What one face shall express, `NUMBER:NAMES@INTENSITY`, or at a time, `NUMBER@SECONDS:NAMES@INTENSITY`, each "
+        "face's times in order; DEGREES instead of NAMES; repeatable. The other faces stay as they are.",
     ),
 ]
 FilmProfiles = Annotated[
