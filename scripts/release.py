@@ -49,7 +49,7 @@ LIMITS = {
         "A broad smile that is taken away leaves teeth or creases.",
     ],
     "stargan-fer2013": [
-        "Surprise turns the irises of some faces outward, and keeps the teeth of a broad smile.",
+        "Surprise on a broad smile opens a small mouth, and keeps some of the smile's teeth.",
         "Taking away a broad smile, or making it sad, leaves teeth as a pale line.",
         "Intensities between neutral and an expression were never trained; they are codes between both labels.",
     ],
