@@ -74,6 +74,8 @@ class GeneratorSettings:
     mouth_shade: float = 0.0
     """By what share light that is taken counts less in them between the corners of the mouth: teeth may become dark, and
     corners are not to."""
+    shade_width: float = MOUTH_INSIDE
+    """How far from the middle of the mouth it does, as a share of the side: where it ends dark corners begin to cost."""
     lambda_streaks: float = 0.0
     """Weight of bright detail that stays where light darkens what lies between the corners of the mouth by 0.2 or more
     (`wipes`): teeth that are to become the dark of an open mouth leave streaks otherwise."""
@@ -106,7 +108,7 @@ def warp_terms(config: GeneratorSettings, images: Float[Tensor, "n c h w"], edit
     if config.mouth_light:
         light = light * (1 - config.mouth_light * mouth_window(height, width, light.device))
     if config.mouth_shade:
-        inside = mouth_window(height, width, light.device, MOUTH_INSIDE)
+        inside = mouth_window(height, width, light.device, config.shade_width)
         light = torch.where(light.mean(1, keepdim=True) < 0, light * (1 - config.mouth_shade * inside), light)
     field = edit.displacement
     terms = {
@@ -173,8 +175,12 @@ def check_generator(config: Any) -> None:
             require(value == none, name, value, f"{'no' if none is False else none}, unless the generator is `warp`")
     for name in ("mouth_light", "mouth_shade"):
         require(0 <= getattr(config, name) <= 1, name, getattr(config, name), "from 0 to 1")
+    require(0 < config.shade_width <= 0.5, "shade_width", config.shade_width, "above 0 and at most 0.5")
     require(
-        config.wipes or not config.lambda_streaks, "lambda_streaks", config.lambda_streaks, "0, unless wipes are on"
+        not config.lambda_streaks or (config.wipes and config.max_light > FAINT_SHADE),
+        "lambda_streaks",
+        config.lambda_streaks,
+        f"0, unless wipes are on and max_light is above {FAINT_SHADE:g}",
     )
 
 

@@ -292,14 +292,16 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
 
     changed(method, mouth_light=0.0, mouth_shade=0.8)  # darkness is a fifth as dear between the corners of the mouth
     dark = Edit(edit.displacement, edit.delta - 0.5)
-    terms = method.equation_9(batch, dark, edited, codes, draw, step=4)
     y, x = np.mgrid[0:16, 0:16]
-    inside = np.exp(-((((x + 0.5) / 16 - 0.5) / 0.11) ** 4) - (((y + 0.5) / 16 - 0.765) / 0.1) ** 4)
     light = dark.delta.numpy()
-    waived = torch.from_numpy(np.where(light < 0, light * (1 - 0.8 * inside), light).astype(np.float32))
-    assert (waived < dark.delta.abs()).any() and terms["mask"].item() < 11 * dark.delta.abs().mean().item() - 1e-3
-    assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
-    assert terms["spots"].item() == pytest.approx(15 * light_energy(waived).item(), rel=1e-5)
+    for width in (0.11, 0.2):  # by default, and as far as the corners
+        changed(method, **({} if width == 0.11 else {"shade_width": width}))
+        terms = method.equation_9(batch, dark, edited, codes, draw, step=4)
+        inside = np.exp(-((((x + 0.5) / 16 - 0.5) / width) ** 4) - (((y + 0.5) / 16 - 0.765) / 0.1) ** 4)
+        waived = torch.from_numpy(np.where(light < 0, light * (1 - 0.8 * inside), light).astype(np.float32))
+        assert (waived < dark.delta.abs()).any() and terms["mask"].item() < 11 * dark.delta.abs().mean().item() - 1e-3
+        assert terms["mask"].item() == pytest.approx(11 * waived.abs().mean().item(), rel=1e-5)
+        assert terms["spots"].item() == pytest.approx(15 * light_energy(waived).item(), rel=1e-5)
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -331,6 +333,8 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         ({"mouth_light": 1.5}, "from 0 to 1"),
         ({"mouth_shade": -0.1}, "from 0 to 1"),
         ({"lambda_streaks": 1.0}, "0, unless wipes are on"),
+        ({"lambda_streaks": 1.0, "generator": "warp", "wipes": True, "max_light": 0.2}, "max_light is above 0.2"),
+        ({"shade_width": 0.0}, "above 0 and at most 0.5"),
         ({"max_light": 2.0}, "0.8, unless the generator is `warp`"),
         ({"max_light": 0.0, "generator": "warp"}, "above 0 and at most 2"),
         ({"max_light": 2.1, "generator": "warp"}, "above 0 and at most 2"),
