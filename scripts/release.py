@@ -36,7 +36,6 @@ from mien.training import trained_method
 LIMITS = {
     "ganmut-mixed-128": [
         "Surprise opens the mouth of a broad smile, and leaves teeth of some as dim lines in its dark.",
-        "Fear draws a dark corner at the mouth of some faces.",
         "Anger keeps the teeth of a smile, and on some lips that were shut paints a mouth with odd edges.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
