@@ -46,11 +46,19 @@ def value(
     results: list[Result], contestant: str, judge: str | None, measure: str, expression: str | None = None
 ) -> str:
     """Return a number of a report as text; a dash where it is undefined."""
+    found = number(results, contestant, judge, measure, expression)
+    return "—" if found is None else f"{found:.2f}"
+
+
+def number(
+    results: list[Result], contestant: str, judge: str | None, measure: str, expression: str | None = None
+) -> float | None:
+    """Return a number of a report as it was measured; None where it is undefined."""
     for result in results:
         line = result.line
         found = line.measurement
         if (line.contestant, line.judge, found.measure, found.expression) == (contestant, judge, measure, expression):
-            return "—" if found.value is None else f"{found.value:.2f}"
+            return found.value
     raise SystemExit(f"no {measure} of {contestant} by {judge} among the results")
 
 
@@ -194,9 +202,9 @@ def stargan() -> str:
     measure = f"expression-of-{len(FOUR) + 1}-f1"
     macros, orders = [], []
     for judge in judges_of(found):
-        each = [float(value(found, STARGAN, judge, measure, name)) for name in FOUR]
+        each = [number(found, STARGAN, judge, measure, name) or 0.0 for name in FOUR]
         macros.append(f"{sum(each) / len(each):.2f}")
-        orders += [float(value(found, STARGAN, judge, "intensity-rank-correlation", name)) for name in FOUR]
+        orders += [number(found, STARGAN, judge, "intensity-rank-correlation", name) or 0.0 for name in FOUR]
     steps, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "seconds"))
     return (
         f"\n`{STARGAN}` ships too, for comparison: StarGAN on four expressions and neutral ({steps} steps, "
