@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mien.errors import ConfigError
+from mien.face_windows import MOUTH_INSIDE
 from mien.methods import METHODS
 from mien.methods.generator import check_effect
 from mien.settings import config_from_mapping, setting_as_text
@@ -217,7 +218,8 @@ _STARGAN_CPU_TWICE: Mapping[str, Any] = {
 }
 #: At 128 px, as `_GUIDED`.
 _STARGAN_CPU_GUIDED: Mapping[str, Any] = {
-    **_STARGAN_CPU_TWICE, **_AT_128, **_WITH_GUIDE, "lambda_cls": 0.7, "lambda_bend": 12.0,
+    **_STARGAN_CPU_TWICE, **_AT_128, **_WITH_GUIDE, "lambda_cls": 0.7, "lambda_bend": 12.0, "shade_width": MOUTH_INSIDE,
+    "lambda_streaks": 2000.0,
 }  # fmt: skip
 _CPU_LOOP: Mapping[str, Any] = {"batch_size": 32, "balance": 0.75, "ema_decay": 0.998}
 

@@ -62,6 +62,13 @@ def number(
     raise SystemExit(f"no {measure} of {contestant} by {judge} among the results")
 
 
+def defined(found: float | None) -> float:
+    """Return a number that a sentence needs; there is no such sentence without it."""
+    if found is None:
+        raise SystemExit("a number that README's sentences need is undefined in its report")
+    return found
+
+
 def judges_of(results: list[Result]) -> list[str]:
     """Return the judges' names in their order."""
     return list(dict.fromkeys(result.line.judge for result in results if result.line.judge))
@@ -202,9 +209,9 @@ def stargan() -> str:
     measure = f"expression-of-{len(FOUR) + 1}-f1"
     macros, orders = [], []
     for judge in judges_of(found):
-        each = [number(found, STARGAN, judge, measure, name) or 0.0 for name in FOUR]
+        each = [defined(number(found, STARGAN, judge, measure, name)) for name in FOUR]
         macros.append(f"{sum(each) / len(each):.2f}")
-        orders += [number(found, STARGAN, judge, "intensity-rank-correlation", name) or 0.0 for name in FOUR]
+        orders += [defined(number(found, STARGAN, judge, "intensity-rank-correlation", name)) for name in FOUR]
     steps, seconds = (sum(part[key] for part in model["parts"]) for key in ("steps", "seconds"))
     return (
         f"\n`{STARGAN}` ships too, for comparison: StarGAN on four expressions and neutral ({steps} steps, "

@@ -137,6 +137,11 @@ def test_costs_of_a_displacement_are_refused_where_the_generator_has_none_but_ol
         assert error.value.hint == f"{name} must be 0, unless the generator is `warp`"
         configure(PRESETS["smoke"], {name: "0.5", "generator": "warp"})
         assert config_from_mapping(GANmutConfig, {"generator": "residual", name: 0.5}).generator == "residual"
+    faint = {"generator": "warp", "wipes": "yes", "lambda_streaks": "1", "max_light": "0.2"}
+    with pytest.raises(ConfigError) as error:
+        configure(PRESETS["smoke"], faint)
+    assert error.value.hint == "lambda_streaks must be 0, unless max_light is above 0.2"
+    configure(PRESETS["smoke"], {**faint, "max_light": "0.3"})
 
 
 def test_the_smoke_preset_takes_its_first_steps(prepared: PreparedSet, tmp_path: Path) -> None:

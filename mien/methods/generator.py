@@ -75,10 +75,10 @@ class GeneratorSettings:
     """By what share light that is taken counts less in them between the corners of the mouth: teeth may become dark, and
     corners are not to."""
     shade_width: float = MOUTH_INSIDE
-    """How far from the middle of the mouth it does, as a share of the side: where it ends dark corners begin to cost."""
+    """Half the width, as a share of the side, of where `mouth_shade` counts: where it ends dark corners begin to cost."""
     lambda_streaks: float = 0.0
-    """Weight of bright detail that stays where light darkens what lies between the corners of the mouth by 0.2 or more
-    (`wipes`): teeth that are to become the dark of an open mouth leave streaks otherwise."""
+    """Weight of bright detail that stays where light darkens what lies between the corners of the mouth by more than 0.2,
+    the more the darker (`wipes`): teeth that are to become the dark of an open mouth leave streaks otherwise."""
     cutout: float = 0.0
     """Side of a square that is hidden from the critic, as a share of the image's: in what it learns from and judges, not in
     its penalty nor where it reads a photo's place."""
@@ -177,18 +177,17 @@ def check_generator(config: Any) -> None:
         require(0 <= getattr(config, name) <= 1, name, getattr(config, name), "from 0 to 1")
     require(0 < config.shade_width <= 0.5, "shade_width", config.shade_width, "above 0 and at most 0.5")
     require(
-        not config.lambda_streaks or (config.wipes and config.max_light > FAINT_SHADE),
-        "lambda_streaks",
-        config.lambda_streaks,
-        f"0, unless wipes are on and max_light is above {FAINT_SHADE:g}",
+        config.wipes or not config.lambda_streaks, "lambda_streaks", config.lambda_streaks, "0, unless wipes are on"
     )
 
 
 def check_effect(config: GeneratorSettings) -> None:
-    """Raise `ConfigError` for costs of a displacement that the generator has not: they would have no effect.
+    """Raise `ConfigError` for costs of what the generator has not, movement or so much darkness: they would have no effect.
 
     Of what is configured anew; a run of before may have had them.
     """
     for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_eyes"):
         none = config.generator == "warp" or not getattr(config, name)
         require(none, name, getattr(config, name), "0, unless the generator is `warp`")
+    seen = config.max_light > FAINT_SHADE or not config.lambda_streaks
+    require(seen, "lambda_streaks", config.lambda_streaks, f"0, unless max_light is above {FAINT_SHADE:g}")

@@ -141,7 +141,7 @@ def test_a_film_is_written_watched_and_downloaded(page: Browser, opened: dict[st
         ("frames/0/after", {"wishes": {"1": [{"expression": "hapy"}]}}, "happy"),
         ("frames/0/after", {"wishes": {"1": []}}, "no keyframes"),
         ("frames/0/after", {"wishes": {"1": [{"seconds": -1, "expression": "happy"}]}}, "in no film"),
-        ("frames/0/after", {"wishes": {"1": [{"seconds": 1, "expression": "sad"}] * 2}}, "comes after"),
+        ("frames/0/after", {"wishes": {"1": [{"seconds": 1, "expression": "sad"}] * 2}}, "two keyframes at 1 s"),
         ("frames/0/after", {"wishes": {"2": [{"expression": "happy"}]}}, "no face 2"),
         ("frames/0/after", {"wishes": HAPPY, "start": "anywhere"}, "anywhere"),
         ("frames/0/after", {"wishes": {}, "view": 9}, "no face 9"),

@@ -40,9 +40,16 @@ def test_what_is_no_keyframe_is_refused(text: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("times", [(1.0, 0.5), (1.0, 1.0), (0.0, 2.0, 1.0)])
-def test_keyframes_out_of_order_are_one_clear_error(times: tuple[float, ...]) -> None:
-    with pytest.raises(ConditionError, match=r"comes after|two keyframes at 1 s") as caught:
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ((1.0, 0.5), "at 0.5 s comes after the one at 1 s"),
+        ((1.0, 1.0), "two keyframes at 1 s"),
+        ((0.0, 2.0, 1.0), "comes after"),
+    ],
+)
+def test_keyframes_out_of_order_are_one_clear_error(times: tuple[float, ...], said: str) -> None:
+    with pytest.raises(ConditionError, match=said) as caught:
         Keyframes(tuple(Keyframe(time, Condition.named("happy")) for time in times))
     assert "order" in caught.value.hint
     with pytest.raises(ConditionError, match="no keyframes"):

@@ -39,7 +39,9 @@ def streaks(face: np.ndarray, light: np.ndarray | float, wipe: float, pixels_rig
     displacement = torch.zeros(1, 2, SIDE, SIDE)
     displacement[:, 0] = pixels_right / (SIDE / 2)
     delta = torch.from_numpy(np.broadcast_to(light, images.shape).copy()).float()
-    config = GeneratorSettings(generator="warp", wipes=True, lambda_streaks=500.0)
+    config = GeneratorSettings(
+        generator="warp", wipes=True, lambda_streaks=500.0, shade_width=0.05
+    )  # which is another's
     terms: dict[str, Tensor] = warp_terms(
         config, images, Edit(displacement, delta, torch.full((1, 1, SIDE, SIDE), wipe))
     )

@@ -37,8 +37,8 @@ FilmByFace = Annotated[
     typer.Option(
         "--for",
         metavar="FACE:WISH",
-        help="What one face shall express, `NUMBER:NAMES@INTENSITY`, or at a time, `NUMBER@SECONDS:NAMES@INTENSITY`, each "
-        "face's times in order; DEGREES instead of NAMES; repeatable. The other faces stay as they are.",
+        help="What one face shall express, `NUMBER:NAMES@INTENSITY`, or several keyframes for it, in order, "
+        "`NUMBER@SECONDS:NAMES@INTENSITY`; DEGREES instead of NAMES; repeatable. The other faces stay as they are.",
     ),
 ]
 FilmProfiles = Annotated[
