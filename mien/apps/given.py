@@ -69,8 +69,8 @@ def film_wishes(texts: list[str], intensity: float) -> dict[int, Any]:
         try:
             found[number] = Keyframes((*before, Keyframe(moment or 0.0, wanted)))
         except ConditionError as error:
-            hint = f"give each face's times in order, one for each; {FOR_MOMENTS}"
-            raise ConditionError(f"face {number}: {error}", hint=hint) from None
+            order = f"give each face's times in order, one for each; {FOR_MOMENTS}"
+            raise ConditionError(f"face {number}: {error}", hint=order) from None
     return found
 
 

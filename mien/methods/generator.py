@@ -127,10 +127,10 @@ def warp_terms(config: GeneratorSettings, images: Float[Tensor, "n c h w"], edit
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 
 
-#: Darkness and bright detail are averaged over this share of the side; less darkness than that (half ranges) is a lip's
-#: shading.
+#: Darkness and bright detail are averaged over this share of the side.
 _STREAK_SHARE = 0.03
-FAINT_SHADE = 0.2
+#: Less darkness than this, in half ranges, is a lip's shading.
+_FAINT_SHADE = 0.2
 
 
 @torch.no_grad()
@@ -138,7 +138,7 @@ def _streaks(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n 1
     """Return how much bright detail lies where an edit darkens the inside of the mouth: darkness times brightness."""
     height, width = images.shape[-2:]
     taken = torch.relu(-edit.delta.float().mean(1, keepdim=True))
-    shade = torch.relu(blurred(taken, _STREAK_SHARE) - FAINT_SHADE)
+    shade = torch.relu(blurred(taken, _STREAK_SHARE) - _FAINT_SHADE)
     moved = warp(images, edit.displacement).mean(1, keepdim=True)
     bright = blurred(torch.relu(moved - blurred(moved, WIPED_SHARE)), _STREAK_SHARE)
     return shade * bright * mouth_window(height, width, images.device, MOUTH_INSIDE)
@@ -189,5 +189,5 @@ def check_effect(config: GeneratorSettings) -> None:
     for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_eyes"):
         none = config.generator == "warp" or not getattr(config, name)
         require(none, name, getattr(config, name), "0, unless the generator is `warp`")
-    seen = config.max_light > FAINT_SHADE or not config.lambda_streaks
-    require(seen, "lambda_streaks", config.lambda_streaks, f"0, unless max_light is above {FAINT_SHADE:g}")
+    seen = config.max_light > _FAINT_SHADE or not config.lambda_streaks
+    require(seen, "lambda_streaks", config.lambda_streaks, f"0, unless max_light is above {_FAINT_SHADE:g}")
