@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,6 +19,11 @@ EXPRESSION_COLOURS = {
     "neutral": "#808088", "happy": "#e69f00", "sad": "#0072b2", "surprise": "#56b4e9", "fear": "#785ea0",
     "disgust": "#009e73", "anger": "#d55e00", "contempt": "#787878",
 }  # fmt: skip
+
+#: For references and for what is written.
+QUIET, INK = "#8a8a94", "#28282e"
+#: Of a panel among several, in inches.
+_PANEL_WIDTH, _PANEL_HEIGHT = 2.9, 2.3
 
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -64,12 +70,56 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
         return figure, figure.subplots(rows, columns, **options)
 
 
+def new_panels(
+    names: Sequence[str], *, width: float = _PANEL_WIDTH, height: float = _PANEL_HEIGHT, **options: Any
+) -> tuple[Any, list[Any], list[Any]]:
+    """Return a figure, as many axes as names, and those left over; three stand side by side, which a phone still shows."""
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = new_figure(width * columns + 0.4, height * rows + 0.5, rows, columns, squeeze=False, **options)
+    flat = list(axes.flat)
+    return figure, flat[: len(names)], flat[len(names) :]
+
+
+def legend(figure: Any, drawn: Mapping[str, Any], spare: Sequence[Any]) -> None:
+    """Name the lines, in a panel that is left over or below all panels."""
+    for axes in spare:
+        axes.set_axis_off()
+    if not drawn:
+        return
+    handles, labels = list(drawn.values()), [short(name) for name in drawn]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that begin with an underscore
+        if spare:
+            spare[0].legend(handles, labels, loc="center left", fontsize=9)
+        else:
+            columns = min(3, max(1, len(labels)))
+            figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=9)
+
+
+def label_grid(figure: Any, x: str, y: str) -> None:
+    """Say what all panels of a figure have along x and y."""
+    figure.supxlabel(x, fontsize=9, color=INK)
+    figure.supylabel(y, fontsize=9, color=INK)
+
+
+def written(name: str) -> str:
+    """Return a name as matplotlib shall write it: on one line, a dollar no start of a formula."""
+    return " ".join(name.split()).replace("$", r"\$")
+
+
+def short(name: str, longest: int = 26) -> str:
+    """Return a name short enough for a legend: its beginning and its end."""
+    plain = " ".join(name.split())
+    return written(plain if len(plain) <= longest else f"{plain[: longest // 2]}…{plain[-(longest // 2 - 1) :]}")
+
+
 def save_figure(figure: Any, path: Path) -> Path:
     """Write a figure as its suffix says (.png, .svg, .pdf), whole or not at all."""
     from mien.runs import write_bytes
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, figure_bytes(figure, path.suffix.removeprefix(".")))
+    write_bytes(path, figure_bytes(figure, path.suffix.removeprefix(".").lower()))
     return path
 
 

@@ -1,4 +1,4 @@
-"""The plots of a report: curves over intensity, training and sample size, and the main measures side by side.
+"""The plots of a report: curves over intensity and sample size, and the main measures side by side.
 
 Each returns a matplotlib figure, or None where the benchmark has nothing to draw.
 """
@@ -6,8 +6,7 @@ Each returns a matplotlib figure, or None where the benchmark has nothing to dra
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,10 @@ from mien.benchmark.measures import MEASURES, measure_of, show
 from mien.benchmark.outcome import ContestantFacts, Outcome
 from mien.benchmark.tables import BASELINES, MAIN, REAL, Numbers
 from mien.expressions import NEUTRAL
-from mien.plots import EXPRESSION_COLOURS, SERIES, new_figure, styled
+from mien.plots import EXPRESSION_COLOURS, INK, QUIET, SERIES, label_grid, legend, new_panels, short, styled, written
 
-_QUIET, _INK = "#8a8a94", "#28282e"
 #: Lines of references differ by their dashes, since all are grey.
 _DASHES = ((0, (1, 1.5)), (0, (4, 2)), (0, (5, 1.5, 1, 1.5)))
-_PANEL_WIDTH, _PANEL_HEIGHT = 2.9, 2.3
 
 
 @styled
@@ -34,7 +31,7 @@ def sweep_figure(outcome: Outcome, judge: str) -> Any | None:
     names = [name for name in outcome.expressions if name != NEUTRAL]
     if not chosen or not names:
         return None
-    figure, panels, spare = _panels(names, sharex=True, sharey=True)
+    figure, panels, spare = new_panels(names, sharex=True, sharey=True)
     looks = _looks(outcome.contestants)
     drawn = {}
     for index, (axes, name) in enumerate(zip(panels, names, strict=False)):
@@ -52,8 +49,8 @@ def sweep_figure(outcome: Outcome, judge: str) -> Any | None:
         axes.set_title(name, color=_expression_ink(name), fontweight="bold", fontsize=10)
         axes.set_ylim(0, 1)
         axes.set_xlim(0, 1)
-    _label_grid(figure, "intensity asked for", f"probability of the asked expression, judged by {_written(judge)}")
-    _legend(figure, drawn, spare)
+    label_grid(figure, "intensity asked for", f"probability of the asked expression, judged by {written(judge)}")
+    legend(figure, drawn, spare)
     return figure
 
 
@@ -66,7 +63,7 @@ def fed_figure(outcome: Outcome) -> Any | None:
     ]  # fmt: skip
     if not judges:
         return None
-    figure, panels, spare = _panels(judges, width=3.6, height=2.8)
+    figure, panels, spare = new_panels(judges, width=3.6, height=2.8)
     looks, drawn = _looks(outcome.contestants), {}
     for axes, judge in zip(panels, judges, strict=False):
         for facts in outcome.contestants:
@@ -74,11 +71,11 @@ def fed_figure(outcome: Outcome) -> Any | None:
             if points:
                 n, value = ([float(point[key]) for point in points] for key in ("n", "value"))
                 drawn[facts.name] = axes.plot(n, value, marker="o", markersize=3.5, **looks[facts.name])[0]
-        axes.set_title(_written(judge), fontsize=10)
+        axes.set_title(written(judge), fontsize=10)
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
-    _label_grid(figure, "images of each kind", "FED (lower is better)")
-    _legend(figure, drawn, spare)
+    label_grid(figure, "images of each kind", "FED (lower is better)")
+    legend(figure, drawn, spare)
     return figure
 
 
@@ -93,7 +90,7 @@ def overview_figure(outcome: Outcome) -> Any | None:
     rows = len(outcome.contestants)
     judges = [judge.name for judge in outcome.judges]
     height = 0.62 + 0.2 * rows * max(1, min(len(judges), 3))
-    figure, panels, spare = _panels(keys, height=max(1.5, height), sharey=True)
+    figure, panels, spare = new_panels(keys, height=max(1.5, height), sharey=True)
     looks = _looks(outcome.contestants)
     for axes, key in zip(panels, keys, strict=False):
         own = numbers.judges(key)
@@ -108,7 +105,7 @@ def overview_figure(outcome: Outcome) -> Any | None:
         found = [numbers.get(f.name, key, j) for f in outcome.contestants for j in own]
         better = next((m.better for m in found if m is not None), "higher")
         axes.set_title(f"{MEASURES[key].heading} {'↑' if better == 'higher' else '↓'}", fontsize=10)
-        axes.set_yticks(range(rows), [_short(facts.name) for facts in outcome.contestants])
+        axes.set_yticks(range(rows), [short(facts.name) for facts in outcome.contestants])
         axes.set_ylim(rows - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelsize=8)
@@ -117,61 +114,14 @@ def overview_figure(outcome: Outcome) -> Any | None:
         axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if _below_zero(found) else 0.0)
     for axes in spare:
         axes.set_axis_off()
-    order = ", ".join(_written(name) for name in judges)
+    order = ", ".join(written(name) for name in judges)
     words = f"dark to light: {order}; black lines: 95 % intervals; dashed: photos" if len(judges) > 1 else (
         "black lines: 95 % intervals; dashed: photos")  # fmt: skip
-    figure.supxlabel(words, fontsize=8.5, color=_QUIET)
+    figure.supxlabel(words, fontsize=8.5, color=QUIET)
     return figure
-
-
-@styled
-def training_figure(facts: ContestantFacts) -> Any | None:
-    """Draw a run's losses over its steps, a panel for each player, smoothed; the unsmoothed ones pale behind them."""
-    steps, losses = _losses(facts.stats)
-    players = sorted(dict.fromkeys(name.partition("/")[0] for name in losses), key=lambda name: name == "judged")
-    if not players or len(steps) < 2:
-        return None
-    figure, axes = new_figure(4.2 * len(players), 3.0, 1, len(players), squeeze=False)
-    for panel, player in zip(axes[0], players, strict=True):
-        own = {name.partition("/")[2]: values for name, values in losses.items() if name.startswith(f"{player}/")}
-        scaled = [values for values in own.values() if np.isfinite(values).any()]
-        for index, (name, values) in enumerate(own.items()):
-            known = np.isfinite(values)
-            if not known.any() or (player != "judged" and not values[known].any()):
-                continue  # a term whose weight is 0
-            colour = SERIES[index % len(SERIES)]
-            panel.plot(steps[known], values[known], color=colour, alpha=0.25, linewidth=0.8)
-            panel.plot(steps[known], smoothed(values[known]), color=colour, linewidth=1.6, label=_written(name))
-        panel.set_title("judged: F1 of edits" if player == "judged" else _written(player), fontsize=10)
-        panel.set_xlabel("step")
-        if scaled and _spread(scaled) > 50:
-            panel.set_yscale("symlog", linthresh=1.0)
-        panel.legend(fontsize=8, ncols=2)
-    axes[0][0].set_ylabel("weighted loss")
-    return figure
-
-
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """Return the centred moving mean over a twentieth of the curve, over what there is of it at the ends."""
-    values = np.asarray(values, np.float64)
-    half, place = max(1, len(values) // 40), np.arange(len(values))
-    first, last = np.maximum(place - half, 0), np.minimum(place + half, len(values) - 1)
-    heaped = np.concatenate([[0.0], np.cumsum(values)])
-    return (heaped[last + 1] - heaped[first]) / (last + 1 - first)
 
 
 # -------------------------------------------------------------------------------------------------------------- pieces
-
-
-def _panels(
-    names: Sequence[str], *, width: float = _PANEL_WIDTH, height: float = _PANEL_HEIGHT, **options: Any
-) -> tuple[Any, list[Any], list[Any]]:
-    """Return a figure, as many axes as names, and those left over; three stand side by side, which a phone still shows."""
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
-    figure, axes = new_figure(width * columns + 0.4, height * rows + 0.5, rows, columns, squeeze=False, **options)
-    flat = list(axes.flat)
-    return figure, flat[: len(names)], flat[len(names) :]
 
 
 def _looks(contestants: Sequence[ContestantFacts]) -> dict[str, dict[str, Any]]:
@@ -180,7 +130,7 @@ def _looks(contestants: Sequence[ContestantFacts]) -> dict[str, dict[str, Any]]:
     for facts in contestants:
         if facts.kind in BASELINES:
             style = _DASHES[references % len(_DASHES)]
-            looks[facts.name] = {"color": _QUIET, "linestyle": style, "linewidth": 1.3}
+            looks[facts.name] = {"color": QUIET, "linestyle": style, "linewidth": 1.3}
             references += 1
         else:
             dashes = "-" if models < len(SERIES) else "--"
@@ -189,36 +139,17 @@ def _looks(contestants: Sequence[ContestantFacts]) -> dict[str, dict[str, Any]]:
     return looks
 
 
-def _legend(figure: Any, drawn: Mapping[str, Any], spare: Sequence[Any]) -> None:
-    """Name the lines, in a panel that is left over or below all panels."""
-    for axes in spare:
-        axes.set_axis_off()
-    handles, labels = list(drawn.values()), [_short(name) for name in drawn]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that begin with an underscore
-        if spare:
-            spare[0].legend(handles, labels, loc="center left", fontsize=9)
-        else:
-            columns = min(3, max(1, len(labels)))
-            figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=9)
-
-
-def _label_grid(figure: Any, x: str, y: str) -> None:
-    figure.supxlabel(x, fontsize=9, color=_INK)
-    figure.supylabel(y, fontsize=9, color=_INK)
-
-
 def _draw_bar(axes: Any, found: Any, y: float, thickness: float, colour: str, shade: float) -> None:
     """Draw a bar with its interval; a dash where there is no number."""
     if found is None or found.value is None:
-        axes.text(0.02, y, "—", va="center", fontsize=8, color=_QUIET, transform=axes.get_yaxis_transform())
+        axes.text(0.02, y, "—", va="center", fontsize=8, color=QUIET, transform=axes.get_yaxis_transform())
         return
     axes.barh(y, found.value, height=thickness * 0.86, color=colour, alpha=shade)
     if found.low is not None:
-        axes.plot([found.low, found.high], [y, y], color=_INK, linewidth=1.1, solid_capstyle="butt")
+        axes.plot([found.low, found.high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
     end = max(found.value, found.high if found.high is not None else found.value)
     words = show(found.value, measure_of(found.measure).scale)
-    axes.annotate(words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=_INK,
+    axes.annotate(words, (end, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=INK,
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
 
 
@@ -227,7 +158,7 @@ def _mark_photos(axes: Any, numbers: Numbers, judges: Sequence[str | None]) -> N
     for judge in judges:
         found = numbers.get(REAL, "f1", judge)
         if found is not None and found.value is not None:
-            axes.axvline(found.value, color=_QUIET, linewidth=0.9, linestyle=(0, (2, 2)), zorder=0.5)
+            axes.axvline(found.value, color=QUIET, linewidth=0.9, linestyle=(0, (2, 2)), zorder=0.5)
 
 
 def _has_value(numbers: Numbers, contestant: str, key: str, judge: str | None) -> bool:
@@ -240,26 +171,8 @@ def _has_curve(outcome: Outcome, contestant: str, judge: str) -> bool:
     return curves is not None and bool(np.isfinite(curves).any())
 
 
-def _losses(stats: Sequence[Mapping[str, float]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return steps and each loss (`player/term`) of a run's stats; NaN where a line lacks it."""
-    names = dict.fromkeys(name for line in stats for name in line if "/" in name)
-    steps = np.array([float(line.get("step", index)) for index, line in enumerate(stats)])
-    return steps, {name: np.array([_number(line.get(name)) for line in stats]) for name in names}
-
-
-def _number(value: Any) -> float:
-    return float(value) if _finite(value) else math.nan
-
-
 def _finite(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and math.isfinite(value)
-
-
-def _spread(curves: Sequence[np.ndarray]) -> float:
-    """Return how many times larger the largest loss is than the median one."""
-    values = np.abs(np.concatenate([curve[np.isfinite(curve)] for curve in curves]))
-    middle = float(np.median(values[values > 0])) if (values > 0).any() else 1.0
-    return float(values.max()) / middle
 
 
 def _below_zero(found: Sequence[Any]) -> bool:
@@ -267,15 +180,4 @@ def _below_zero(found: Sequence[Any]) -> bool:
 
 
 def _expression_ink(name: str) -> str:
-    return EXPRESSION_COLOURS.get(name, _INK)
-
-
-def _written(name: str) -> str:
-    """Return a name as matplotlib shall write it: on one line, a dollar no start of a formula."""
-    return " ".join(name.split()).replace("$", r"\$")
-
-
-def _short(name: str, longest: int = 26) -> str:
-    """Return a name short enough for a legend: its beginning and its end."""
-    plain = " ".join(name.split())
-    return _written(plain if len(plain) <= longest else f"{plain[: longest // 2]}…{plain[-(longest // 2 - 1) :]}")
+    return EXPRESSION_COLOURS.get(name, INK)

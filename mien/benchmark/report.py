@@ -27,6 +27,7 @@ from mien.benchmark.outcome import Outcome
 from mien.benchmark.results import CIRCUMSTANCES, read_results, write_results
 from mien.benchmark.tables import BASELINES, all_tables, shown_measures, undefined_lines
 from mien.benchmark.typesetting import Table, document, to_markdown
+from mien.curves import Course, curves_figure
 from mien.errors import ConfigError
 from mien.plots import figure_bytes
 
@@ -176,8 +177,8 @@ def _gamut_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
 def _training_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
     drawn = []
     for place, facts in enumerate(outcome.contestants, start=1):
-        caption = f"{facts.name}: weighted losses over training, smoothed over a twentieth of it."
-        plot = figures.training_figure(facts)
+        caption = f"{facts.name}: weighted losses over training, smoothed over a twentieth of it; the critic's dashed."
+        plot = curves_figure([Course(facts.name, facts.stats)])
         drawn.append(_Figure("training", _file("training", place, facts.name), caption, plot))
         if pictures and not outcome.circumstances.get("shown"):  # they show faces of the training data
             caption = f"{facts.name}: the run's first, middle and last sample pictures."

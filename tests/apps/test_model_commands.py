@@ -148,3 +148,9 @@ def test_a_model_says_what_it_is(
     assert other["expressions"] == ["neutral", "anger", "happy", "sad", "surprise"] and "angles_degrees" not in other
     assert other["steps"] == sum(part["steps"] for part in other["description"]["parts"])
     refused("info", tmp_path / "none", error="none", hint="ganmut-fer2013")
+
+
+def test_curves_of_a_run_as_a_table(mien: Callable[..., Any], model: Path, tmp_path: Path) -> None:
+    said = mien("curves", model.parent / "run", "--over", "minutes", "-o", tmp_path / "curves.csv")
+    assert (said.code, said.out.strip(), said.err) == (0, str(tmp_path / "curves.csv"), "")
+    assert (tmp_path / "curves.csv").read_text().startswith("run,step,images,minutes,curve,value\nrun,")

@@ -65,18 +65,6 @@ def test_what_is_undefined_has_no_bar(found: Outcome) -> None:
     assert len(panel.patches) == 4 and sum(text.get_text() == "—" for text in panel.texts) == 2
 
 
-def test_training_shows_players_apart_and_no_term_without_weight(found: Outcome) -> None:
-    critic, generator = figures.training_figure(found.contestants[0]).axes
-    assert [text.get_text() for text in critic.get_legend().get_texts()] == ["adv", "cls"]
-    assert [text.get_text() for text in generator.get_legend().get_texts()] == ["adv", "rec"], "bend is 0 throughout"
-    assert figures.training_figure(found.contestants[1]) is None
-
-
-def test_smoothing() -> None:
-    assert np.allclose(figures.smoothed(np.array([1.0, 2.0, 6.0, 3.0])), [1.5, 3.0, 11 / 3, 4.5])
-    assert np.allclose(figures.smoothed(np.full(500, 0.3)), 0.3)
-
-
 @pytest.mark.parametrize("name", ["$x_1", "$a$", "_hidden", r"\frac{", "лицо\nновое", "a" * 200])
 def test_any_name_can_be_drawn(found: Outcome, name: str) -> None:
     facts = replace(found.contestants[0], name=name)

@@ -131,7 +131,7 @@ def test_without_pictures_no_face_is_shown(
     found: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     monkeypatch.setattr(report.figures, "overview_figure", lambda outcome: None)
-    monkeypatch.setattr(report.figures, "training_figure", lambda facts: None)
+    monkeypatch.setattr(report, "curves_figure", lambda courses: None)
     page = write_report(replace(found, curves={}), tmp_path, pictures=False)
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert names == ["gamut-1-ganmut-128.png", "labels.png"]
@@ -142,7 +142,7 @@ def test_photos_that_were_shown_are_named_and_no_training_data_is_seen(
     found: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     monkeypatch.setattr(report.figures, "overview_figure", lambda outcome: None)
-    monkeypatch.setattr(report.figures, "training_figure", lambda facts: None)
+    monkeypatch.setattr(report, "curves_figure", lambda courses: None)
     circumstances = {**found.circumstances, "shown": "portrait.png"}
     shown = replace(found, curves={}, gamuts={}, swept={}, label_counts={}, circumstances=circumstances)
     page = write_report(shown, tmp_path)

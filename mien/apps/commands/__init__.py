@@ -24,6 +24,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     sets.inspect,
     sets.unpack,
     models.train,
+    models.curves,
     models.presets,
     judges.train_judge,
     measuring.bench,

@@ -1,4 +1,4 @@
-"""Commands that make models and let them travel: train, presets, export, push, pull."""
+"""Commands that make models and let them travel: train, curves, presets, export, push, pull."""
 
 from __future__ import annotations
 
@@ -172,6 +172,24 @@ def _training_report(devices: int, steps: int) -> Iterator[Callable[[Any], None]
         raise typer.Exit(2) from None
     except (MienError, KeyboardInterrupt):
         raise typer.Exit(2) from None
+
+
+def curves(runs: options.LoggedRuns, out: options.CurvesOut, over: options.Progress = "steps") -> None:
+    """Draw how trainings went: losses, judged F1, speed.
+
+    Of models and of judges, also while they train; several runs are drawn over each other. Thick lines are means over a
+    twentieth of a run, pale ones what was logged, and the critic's losses are dashed.
+
+    Example: mien curves runs/ganmut -o curves.png
+
+    Example: mien curves runs/a runs/b --over minutes -o compared.svg
+
+    Example: mien curves runs/a runs/b -o numbers.csv
+    """
+    from mien.curves import write_curves
+
+    write_curves(runs, out, over)
+    print(out)
 
 
 def presets() -> None:

@@ -45,6 +45,17 @@ LoadingWorkers = Annotated[
         help="Processes per device that read ahead, where the set is too large to be kept in memory.",
     ),
 ]
+LoggedRuns = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Run folders of `mien train` or `mien train-judge`.")
+]
+CurvesOut = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="FILE", help=".png, .svg or .pdf; or .csv, with every number that was logged."),
+]
+Progress = Annotated[
+    str,
+    typer.Option("--over", metavar="UNIT", help="What is along x: `steps`, `images`, or `minutes` (without pauses)."),
+]
 Exported = Annotated[
     str,
     typer.Argument(
