@@ -34,6 +34,12 @@ _DASHED = (0, (4, 1.5))
 _JUDGED_TITLE, _SPEED_TITLE = "F1 of edits, judged", "images/s"
 
 
+def parse_progress(word: str) -> Progress:
+    """Return what is to be along x; `ConfigError` for another word."""
+    require(word in get_args(Progress), "over", word, "steps, images or minutes")
+    return word  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class Course:
     """What a run has logged."""
@@ -97,13 +103,13 @@ def _telling(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def write_curves(runs: Sequence[Path], out: Path, over: Progress = "steps") -> Path:
+def write_curves(runs: Sequence[Path], out: Path, over: str = "steps") -> Path:
     """Draw the curves of runs into a .png, .svg or .pdf, or write their numbers as .csv: whole, or not at all.
 
     `curves_figure` says what is drawn, `curves_table` what is written. Raises `ConfigError` for another suffix or unit, and
     `RunError` for what is no run or has nothing to draw yet.
     """
-    require(over in get_args(Progress), "over", over, "steps, images or minutes")
+    unit = parse_progress(over)
     if out.suffix.lower() not in (*_PICTURES, ".csv"):
         raise ConfigError(f"cannot write `{out}`: unknown suffix", hint=f"end it in {', '.join(_PICTURES)} or .csv")
     courses = read_courses(runs)
@@ -111,7 +117,7 @@ def write_curves(runs: Sequence[Path], out: Path, over: Progress = "steps") -> P
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, curves_table(courses))
         return out
-    figure = curves_figure(courses, over)
+    figure = curves_figure(courses, unit)
     if figure is None:
         raise RunError("there is no curve yet: nothing was logged twice", hint="wait, or write numbers: FILE.csv")
     return save_figure(figure, out)
@@ -123,7 +129,7 @@ def curves_table(courses: Sequence[Course]) -> str:
     table = csv.writer(file, lineterminator="\n")
     table.writerow(COLUMNS)
     for course in courses:
-        steps, images, minutes = (course.progress(unit) for unit in get_args(Progress))
+        steps, images, minutes = course.progress("steps"), course.progress("images"), course.progress("minutes")
         for row, line in enumerate(course.stats):
             place = (_written(steps[row]), _written(images[row]), _written(minutes[row], 3))
             for name, value in line.items():
