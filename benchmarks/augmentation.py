@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--preset", default="resnet18-small")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--edits-only", action="store_true", help="leave out the trainings on photos alone")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
     given = parser.parse_args()
@@ -50,6 +51,8 @@ def main() -> None:
     filled = augment(photos, given.work / "filled", model, Wish(count=given.count), judge=judge)
     for seed in range(given.seeds):
         for variant, (edits, balance) in VARIANTS.items():
+            if given.edits_only and not edits:
+                continue
             data = filled.prepared if edits else photos
             network, recipe = configure(given.preset, {"balance": balance, "seed": seed, "precision": given.precision})
             per_epoch = max(1, len(data.select("train", network.expressions)) // recipe.batch_size)
