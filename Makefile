@@ -17,7 +17,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --co
 JOBS := auto
 SHARED := --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PHOTO := assets/astronaut.png
-PICTURES := out/astronaut-sad.png out/astronaut-gamut.png out/astronaut-sweep.png
+PICTURES := out/astronaut-sad.png out/astronaut-wicked.png out/astronaut-gamut.png out/astronaut-sweep.png
 
 .NOTPARALLEL:
 .PHONY: help demo install test lint check docs clean
@@ -27,9 +27,10 @@ help: ## list these targets
 
 demo: install ## install, then edit a portrait; the pictures lie in out/
 	$(BIN)/mien edit $(PHOTO) --expression sad --intensity 0.9 -o out/astronaut-sad.png
+	$(BIN)/mien edit $(PHOTO) --expression upper=anger/lower=happy -o out/astronaut-wicked.png
 	$(BIN)/mien gamut $(PHOTO) -o out/astronaut-gamut.png
 	$(BIN)/mien sweep $(PHOTO) -o out/astronaut-sweep.png
-	@echo "one portrait edited, the whole disc, every expression at five intensities:"
+	@echo "one portrait edited; its halves for themselves; the whole disc; every expression at five intensities:"
 	@printf '  %s\n' $(PICTURES)
 
 install: $(STAMP) ## make .venv with the package and what edits photos and films and trains

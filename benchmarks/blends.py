@@ -23,13 +23,14 @@ import torch
 from record import record
 
 from mien.classifiers import Classifier, load_classifier
+from mien.conditions import Condition
 from mien.edit_maps import Edit, apply_edit
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
 from mien.prepared import PreparedSet
 from mien.pretrained import load_model
 from mien.shipped import shipped_judges
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import DiscSpace
 
 WAYS = ("disc", "mean", "mixed")
 _INTENSITY = 0.9

@@ -20,12 +20,12 @@ import torch.nn.functional as F
 from record import record
 from torch import Tensor
 
+from mien.conditions import Condition
 from mien.critics import PatchCritic
 from mien.edit_maps import Edit, apply_edit
 from mien.images import fit_images
 from mien.prepared import PreparedSet
 from mien.pretrained import Model, load_model
-from mien.spaces import Condition
 
 _STEPS, _BATCH, _CHANNELS = 400, 64, 40
 _AT_ONCE = 50

@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 from record import record
 
+from mien.conditions import Condition
 from mien.editing import Editor, Face
 from mien.editing.many import list_photos
 from mien.errors import MienError
 from mien.faces import crop_face
 from mien.images import luma, read_photo
 from mien.pretrained import Model, load_model
-from mien.spaces import Condition
 from mien.warping import apply, fade
 
 SIZES = (128, 512, 1024)

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 from mien.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
+    from mien.conditions import Condition
     from mien.editing import Editor
     from mien.errors import MienError
     from mien.images import read_photo, write_photo
-    from mien.spaces import Condition
 
 __all__ = ["Condition", "Editor", "MienError", "__version__", "load", "read_photo", "write_photo"]
 
 _HOMES = {
-    "Condition": "mien.spaces",
+    "Condition": "mien.conditions",
     "Editor": "mien.editing",
     "MienError": "mien.errors",
     "read_photo": "mien.images",

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from mien.classifiers import Classifier
+from mien.conditions import Condition
 from mien.datasets import Row, Sample
 from mien.datasets.sample import TRAIN
 from mien.editing.edits import make_edits
@@ -32,7 +33,6 @@ from mien.errors import ConfigError, DataError
 from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
 from mien.images import fit_images
 from mien.prepared import PreparedSet, check_place, edited_key, prepare
-from mien.spaces import Condition
 from mien.warping import apply
 
 #: Which faces may be edited: those labelled neutral, or all that do not show the expression already.

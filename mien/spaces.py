@@ -1,10 +1,9 @@
-"""Conditions, and the spaces that turn them into the numbers a generator was trained on.
+"""The spaces that turn conditions (`mien.conditions`) into the numbers a generator was trained on.
 
-A `Condition` is what a person asks for: expressions with shares and an intensity, or a point of the disc. A space belongs
-to a trained model: it knows the model's expressions and answers `code(condition)`, a float32 vector. Two kinds exist:
-`LabelSpace` (StarGAN: one number per expression) and `DiscSpace` (GANmut: angle = kind, radius = intensity, centre =
-neutral). Linear GANmut was trained on the points of that disc; for Gaussian GANmut a `GaussianPlane` says which place of
-its plane each point of the disc is. None needs torch, so that an exported model can be used without it.
+A space belongs to a trained model: it knows the model's expressions and answers `code(condition)`, a float32 vector. Two
+kinds exist: `LabelSpace` (StarGAN: one number per expression) and `DiscSpace` (GANmut: angle = kind, radius = intensity,
+centre = neutral). Linear GANmut was trained on the points of that disc; for Gaussian GANmut a `GaussianPlane` says which
+place of its plane each point of the disc is. None needs torch, so that an exported model can be used without it.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.conditions import Condition
 from mien.errors import ConditionError, WeightsError
 from mien.expressions import NEUTRAL, parse_expression
 
@@ -23,94 +23,13 @@ from mien.expressions import NEUTRAL, parse_expression
 _SHORTEST_SUM = 0.15
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What a face should express; made by `named`, `blend`, `polar` or `parse`.
-
-    Either `shares` is set (names with weights above zero, summing to 1) or `angle_radians` is.
-    """
-
-    shares: tuple[tuple[str, float], ...]
-    """Expressions and their shares; empty where an angle is given."""
-    intensity: float
-    """How far from neutral, 0 to 1: the radius rho of the disc."""
-    angle_radians: float | None = None
-    """Direction theta on the disc, where the caller gives it directly."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.intensity) and 0.0 <= self.intensity <= 1.0):
-            raise ConditionError(f"intensity {self.intensity:g} is out of range", hint="give a number from 0 to 1")
-        if self.angle_radians is not None and not math.isfinite(self.angle_radians):
-            raise ConditionError(f"angle {self.angle_radians} is not a finite number", hint="give degrees, e.g. 135")
-
-    @staticmethod
-    def named(expression: str, intensity: float = 0.9) -> Condition:
-        """Ask for one expression by name."""
-        return Condition(((parse_expression(expression), 1.0),), intensity)
-
-    @staticmethod
-    def blend(weights: Mapping[str, float], intensity: float = 0.9) -> Condition:
-        """Ask for a mixture; weights are positive and are scaled to sum to 1."""
-        names = [(parse_expression(name), float(weight)) for name, weight in weights.items()]
-        total = sum(weight for _, weight in names)
-        if not names or not math.isfinite(total) or total <= 0 or any(weight < 0 for _, weight in names):
-            raise ConditionError("a blend needs weights above zero", hint="for example `happy:0.6,surprise:0.4`")
-        return Condition(tuple((name, weight / total) for name, weight in names if weight > 0), intensity)
-
-    @staticmethod
-    def polar(angle_radians: float, intensity: float) -> Condition:
-        """Ask for a point of the disc: direction theta in radians, radius rho."""
-        angle = float(angle_radians)
-        return Condition((), intensity, angle % (2 * math.pi) if math.isfinite(angle) else angle)
-
-    @staticmethod
-    def parse(text: str, intensity: float = 0.9) -> Condition:
-        """Read `happy` or `happy:0.6,surprise:0.4`, as the command line takes it."""
-        weights: dict[str, float] = {}
-        for part in text.split(","):
-            name, colon, weight = part.partition(":")
-            try:
-                known = parse_expression(name)
-                weights[known] = weights.get(known, 0.0) + (float(weight) if colon else 1.0)
-            except ValueError:
-                raise ConditionError(
-                    f"`{part.strip()}` is not `name:share`", hint="for example `happy:0.6,surprise:0.4`"
-                ) from None
-        condition = Condition.blend(weights, intensity)
-        if ":" in text and "," not in text:
-            name, _, weight = text.partition(":")
-            raise ConditionError(
-                f"`{text}` is one expression: a share of nothing else means nothing",
-                hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{name}@{weight}` where that is read",
-            )
-        return condition
-
-    @property
-    def blended(self) -> bool:
-        """Whether more than one expression is asked for, neutral apart."""
-        return sum(name != NEUTRAL for name, _ in self.shares) > 1
-
-    def parts(self) -> list[tuple[float, Condition]]:
-        """Return the single conditions whose edits, so much of each, are the edit that a blend asks for.
-
-        Their weights are the shares divided by their Euclidean norm (0.71 and 0.71 of two equal ones): edits of different
-        expressions are about as different as unrelated ones, and add up as these do. Neutral's share takes from the
-        intensity. Whatever is no blend is its own one part.
-        """
-        if not self.blended:
-            return [(1.0, self)]
-        outward = {name: share for name, share in self.shares if name != NEUTRAL}
-        norm, intensity = math.hypot(*outward.values()), self.intensity * min(1.0, sum(outward.values()))
-        return [(share / norm, Condition.named(name, intensity)) for name, share in outward.items()]
-
-    def __str__(self) -> str:
-        if self.angle_radians is not None:
-            return f"{math.degrees(self.angle_radians):.0f} deg @ {self.intensity:.3g}"
-        return "+".join(n if s == 1 else f"{n}:{s:.2g}" for n, s in self.shares) + f" @ {self.intensity:.3g}"
-
-
 def _known(name: str, expressions: Sequence[str]) -> int:
     return expressions.index(parse_expression(name, expressions))
+
+
+def _check_whole(condition: Condition) -> None:
+    if condition.halves:
+        raise ConditionError("the two halves of a face have no one place in a space", hint="ask for one half at a time")
 
 
 @dataclass(frozen=True)
@@ -131,6 +50,7 @@ class LabelSpace:
 
     def code(self, condition: Condition) -> np.ndarray:
         """Return the float32 code, shape (size,), of a condition; an angle means nothing here and is refused."""
+        _check_whole(condition)
         if condition.angle_radians is not None:
             raise ConditionError(
                 "this model is conditioned on names, not on angles", hint=f"give one of {', '.join(self.expressions)}"
@@ -148,20 +68,21 @@ class LabelSpace:
 
 
 def check_condition(space: Space, condition: Condition, as_step: bool = False) -> None:
-    """Raise `ConditionError` where a space cannot express a condition; of a blend, one of its parts.
+    """Raise `ConditionError` where a space cannot express a condition; of halves or a blend, one of its parts.
 
     `as_step`: the condition is to be a step on the disc, where a blend needs a place, too.
     """
-    for name, _ in condition.shares:
-        if name != NEUTRAL:
-            _known(name, space.expressions)
-    for part in [condition] if as_step else [part for _, part in condition.parts()]:
-        space.code(part)
+    for _, whole in condition.by_half():
+        for name, _ in whole.shares:
+            if name != NEUTRAL:
+                _known(name, space.expressions)
+        for part in [whole] if as_step else [part for _, part in whole.parts()]:
+            space.code(part)
 
 
 def place_of(space: Space, condition: Condition) -> list[float] | None:
-    """Return the point of the disc, or the code, that a condition stands for; None for a blend, which has none."""
-    if condition.blended:
+    """Return the point of the disc, or the code, that a condition stands for; None for blends and halves."""
+    if condition.blended or condition.halves:
         return None
     code = space.point(condition) if isinstance(space, DiscSpace) else space.code(condition)
     return [round(float(value), 4) for value in code]
@@ -313,6 +234,7 @@ class DiscSpace:
 
         Raises `ConditionError` where the expressions of a blend lie opposite each other and cancel out.
         """
+        _check_whole(condition)
         if condition.angle_radians is not None:
             return condition.angle_radians
         total = np.zeros(2)

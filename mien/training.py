@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from mien.batches import Augmentation, Batches, seed_of
+from mien.conditions import Condition
 from mien.edit_maps import apply_edit
 from mien.errors import RunError
 from mien.expressions import VOCABULARY
@@ -33,7 +34,6 @@ from mien.prepared import PreparedSet
 from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
 from mien.runs import Run, describe_machine, held
 from mien.settings import config_from_mapping, require
-from mien.spaces import Condition
 from mien.starting import StartingPoint, noted_start
 from mien.stepping import FREE_SETTINGS, TrainConfig, Trainer, enough_memory, take_step, under
 

@@ -17,6 +17,8 @@ import numpy as np
 _SLOPE = -0.75
 #: Wiped detail is what differs from the average over a square of this share of the side, twice.
 WIPED_SHARE = 0.06
+#: From where to where the lower half of an aligned face begins, from the top, as a share of the side.
+_HALVES_MEET = 0.46, 0.62
 
 
 class EditMaps(NamedTuple):
@@ -41,11 +43,26 @@ def edge_window(height: int, width: int, margin: float) -> np.ndarray:
     return ramp(height)[:, None] * ramp(width)[None, :]
 
 
+def half_window(height: int, lower: bool) -> np.ndarray:
+    """Return float32 (height, 1): 1 in the lower half of an aligned face, or in the upper one, 0 in the other, smooth.
+
+    The halves meet at the nose, below the eyes and above the mouth; both windows add up to 1.
+    """
+    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
+    share = np.clip((y - _HALVES_MEET[0]) / (_HALVES_MEET[1] - _HALVES_MEET[0]), 0, 1)
+    window = share * share * (3 - 2 * share)
+    return window if lower else 1 - window
+
+
+def weighted(maps: EditMaps, window: np.ndarray) -> EditMaps:
+    """Weaken an edit by a window that can be broadcast to (h, w), place by place."""
+    return EditMaps(*(None if each is None else each * window for each in maps))  # type: ignore[arg-type]
+
+
 def fade(maps: EditMaps, margin: float) -> EditMaps:
     """Let an edit fade to nothing over `margin` (a share of the side) towards the border of its crop."""
     _, height, width = maps.delta.shape
-    window = edge_window(height, width, margin)
-    return EditMaps(*(None if each is None else each * window for each in maps))  # type: ignore[arg-type]
+    return weighted(maps, edge_window(height, width, margin))
 
 
 def scale(maps: EditMaps, factor: float) -> EditMaps:

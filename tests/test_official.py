@@ -25,6 +25,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from mien.apps.cli import app
+from mien.conditions import Condition
 from mien.editing import Editor
 from mien.editing.edits import make_edits
 from mien.editing.film import edit_film
@@ -33,7 +34,7 @@ from mien.errors import ConditionError, WeightsError
 from mien.expressions import BASIC, VOCABULARY
 from mien.loading import open_model
 from mien.official import OfficialModel, convert, load_official
-from mien.spaces import Condition, DiscSpace, LabelSpace
+from mien.spaces import DiscSpace, LabelSpace
 
 PORTRAIT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 

@@ -16,12 +16,12 @@ from portable_models import ganmut_onnx
 from untrained import write_run
 
 import mien
+from mien.conditions import Condition
 from mien.errors import ConfigError, WeightsError
 from mien.faces.mtcnn_onnx import PortableMTCNN
 from mien.images import read_image, write_photo
 from mien.portable import FORMATS, load_portable, open_portable, seal
 from mien.pretrained import export
-from mien.spaces import Condition
 
 ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 

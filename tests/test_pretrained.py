@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mien.conditions import Condition
 from mien.errors import RunError, WeightsError
 from mien.methods.ganmut import GANmutConfig
 from mien.portable import load_portable
@@ -19,7 +20,7 @@ from mien.prepared import PreparedSet
 from mien.pretrained import export, load_model, shipped, training_seconds
 from mien.runs import Run, file_sha256, read_tensors, write_tensors
 from mien.shipped import DEFAULT, WEIGHTS
-from mien.spaces import Condition, DiscSpace, space_from_json
+from mien.spaces import DiscSpace, space_from_json
 from mien.training import TrainConfig, train, trained_method
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from mien.conditions import Condition
 from mien.edit_maps import apply_edit
 from mien.expressions import BASIC, NEUTRAL
 from mien.images import luma, to_uint8
@@ -21,7 +22,7 @@ from mien.methods import METHODS, Method
 from mien.prepared import PreparedSet
 from mien.presets import configure, find_preset
 from mien.pretrained import load_model
-from mien.spaces import Condition, DiscSpace, Space
+from mien.spaces import DiscSpace, Space
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""Conditions and spaces: what a person asks for becomes the right numbers, and back."""
+"""Spaces: what a person asks for becomes the right numbers, and back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mien.conditions import Condition
 from mien.errors import ConditionError, WeightsError
 from mien.expressions import BASIC
-from mien.spaces import Condition, DiscSpace, GaussianPlane, LabelSpace, check_condition, place_of, space_from_json
+from mien.spaces import DiscSpace, GaussianPlane, LabelSpace, check_condition, place_of, space_from_json
 
 #: happy at 0, sad at 120, surprise at 240 degrees.
 THREE = DiscSpace(("neutral", "happy", "sad", "surprise"), (0.0, 2 * math.pi / 3, 4 * math.pi / 3))
@@ -35,48 +36,6 @@ def discs(draw: st.DrawFn) -> DiscSpace:
     gaps = np.array(draw(st.lists(st.floats(0.1, 1), min_size=6, max_size=6)))
     around = draw(angles) + np.cumsum(gaps / gaps.sum()) * 2 * math.pi
     return DiscSpace(BASIC, tuple(draw(st.permutations([float(a) % (2 * math.pi) for a in around]))))
-
-
-# --- conditions --------------------------------------------------------------------------------------------------
-
-
-def test_a_blend_is_scaled_to_shares() -> None:
-    assert Condition.blend({"joy": 3, "surprised": 1, "sad": 0}, 0.5) == Condition(
-        (("happy", 0.75), ("surprise", 0.25)), 0.5
-    )
-
-
-def test_text_of_the_command_line_is_read() -> None:
-    assert Condition.parse("happy", 0.7) == Condition.named("happy", 0.7)
-    assert Condition.parse("happy:0.6, surprise:0.4") == Condition.blend({"happy": 0.6, "surprise": 0.4})
-    assert Condition.parse("happy,sad") == Condition.blend({"happy": 1, "sad": 1})
-
-
-@pytest.mark.parametrize(
-    "text", ["", "happy:", "happy:much", "happy:0", "happy:-1,sad:2", "happy:nan", "sad:inf", "hapy"]
-)
-def test_text_that_means_nothing_is_refused_with_a_hint(text: str) -> None:
-    with pytest.raises(ConditionError) as error:
-        Condition.parse(text)
-    assert error.value.hint
-
-
-@pytest.mark.parametrize("intensity", [-0.1, 1.1, math.nan, math.inf])
-def test_intensity_is_from_0_to_1(intensity: float) -> None:
-    with pytest.raises(ConditionError, match="out of range"):
-        Condition.named("happy", intensity)
-
-
-@pytest.mark.parametrize("angle", [math.nan, math.inf, -math.inf])
-def test_an_angle_must_be_a_number(angle: float) -> None:
-    with pytest.raises(ConditionError, match="not a finite number"):
-        Condition.polar(angle, 0.5)
-
-
-def test_conditions_print_as_people_write_them() -> None:
-    assert str(Condition.named("happy")) == "happy @ 0.9"
-    assert str(Condition.parse("happy:3,sad:1", 0.5)) == "happy:0.75+sad:0.25 @ 0.5"
-    assert str(Condition.polar(math.pi / 2, 0.25)) == "90 deg @ 0.25"
 
 
 # --- the space of labels -----------------------------------------------------------------------------------------
@@ -295,19 +254,6 @@ def test_an_unknown_kind_of_space_is_refused() -> None:
         space_from_json({"kind": "sphere"})
 
 
-def test_the_parts_of_a_blend_by_hand() -> None:
-    assert Condition.named("sad", 0.7).parts() == [(1.0, Condition.named("sad", 0.7))]
-    assert Condition.polar(1.0, 0.7).parts() == [(1.0, Condition.polar(1.0, 0.7))]
-    half = Condition.blend({"sad": 1, "neutral": 1}, 0.8)
-    assert not half.blended and half.parts() == [(1.0, half)]
-    parts = Condition.blend({"sad": 3, "fear": 4, "neutral": 7}, 0.8).parts()
-    assert [weight for weight, _ in parts] == pytest.approx([0.6, 0.8])
-    assert [(part.shares, part.intensity) for _, part in parts] == [
-        ((("sad", 1.0),), pytest.approx(0.4)),
-        ((("fear", 1.0),), pytest.approx(0.4)),
-    ]
-
-
 def test_a_blend_of_opposites_can_be_expressed_and_has_no_place() -> None:
     opposite = DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi))
     blend = Condition.parse("happy,sad")
@@ -319,12 +265,23 @@ def test_a_blend_of_opposites_can_be_expressed_and_has_no_place() -> None:
         check_condition(opposite, Condition.parse("happy,fear"))
 
 
-def test_a_share_of_nothing_else_is_no_intensity() -> None:
-    with pytest.raises(ConditionError, match="means nothing") as error:
-        Condition.parse("happy:0.3")
-    assert (
-        error.value.hint == "for a weaker one say its intensity: `--intensity 0.3`, or `happy@0.3` where that is read"
-    )
+def test_halves_have_no_one_place_and_each_must_be_known() -> None:
+    halves = Condition.parse("upper=sad/lower=happy,surprise")
+    labels = LabelSpace(("neutral", "happy", "sad"))
+    check_condition(THREE, halves)
+    assert place_of(THREE, halves) is None
+    for space in (THREE, labels):
+        with pytest.raises(ConditionError, match="no one place"):
+            space.code(halves)
+        with pytest.raises(ConditionError, match="fear"):
+            check_condition(space, Condition.parse("upper=sad/lower=fear"))
+    with pytest.raises(ConditionError, match="angles"):
+        check_condition(labels, Condition.parse("upper=90"))
+    check_condition(THREE, Condition.parse("upper=90/lower=sad"), as_step=True)
+    with pytest.raises(ConditionError, match="cancel out"):
+        check_condition(
+            DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi)), Condition.parse("lower=happy,sad"), True
+        )
 
 
 def test_a_place_of_a_plane_is_between_its_neighbours_as_asked_and_names_that_are_unknown_are_refused() -> None:

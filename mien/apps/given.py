@@ -15,8 +15,8 @@ def condition(expression: str | None, angle: float | None, intensity: float) -> 
     """Return the `Condition` of names or of an angle in degrees, of which exactly one must be given."""
     import math
 
+    from mien.conditions import Condition
     from mien.errors import ConditionError
-    from mien.spaces import Condition
 
     if (expression is None) == (angle is None):
         raise ConditionError("give either --expression or --angle", hint="for example `--expression happy`")
@@ -76,7 +76,7 @@ def film_wishes(texts: list[str], intensity: float) -> dict[int, Any]:
 
 def _of_one_face(text: str, intensity: float, refusal: ConditionError) -> tuple[int, float | None, Any]:
     """Return whom `--for` means, when in a film if it says so, and what that face shall express; else raise `refusal`."""
-    from mien.editing.edits import parse_wish
+    from mien.conditions import parse_wish
 
     face, _, wish = text.partition(":")
     match = _FACE.fullmatch(face)

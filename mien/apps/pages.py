@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from mien.conditions import HALVES, Condition
 from mien.errors import ConfigError, MienError
-from mien.spaces import Condition
 
 #: What a page asks for in JSON is a few hundred bytes.
 LONGEST_JSON = 16_384
@@ -77,10 +77,15 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def condition_of(given: dict[str, Any], before: Condition | None = None) -> Condition:
-    """Read `{"expression": "happy", "intensity": 0.8}` or `{"angle": 135, ...}`; what it leaves out is as `before`.
+    """Read `{"expression": "happy", "intensity": 0.8}`, `{"angle": 135, ...}` or `{"upper": {...}, "lower": {...}}`.
+
+    What the first two leave out is as `before`.
 
     Raises `ConditionError`, `ValueError`, `TypeError` or `ArithmeticError` for what makes no sense.
     """
+    halves = {name: given[name] for name in HALVES if given.get(name) is not None}
+    if halves:
+        return Condition.of_halves(**{name: condition_of(dict(half)) for name, half in halves.items()})
     intensity = float(given.get("intensity", before.intensity if before else 0.9))
     if "expression" in given:
         return Condition.parse(str(given["expression"]), intensity)
@@ -88,7 +93,7 @@ def condition_of(given: dict[str, Any], before: Condition | None = None) -> Cond
         return Condition.polar(math.radians(float(given["angle"])), intensity)
     if before is None:
         raise ValueError("neither an expression nor an angle")
-    return Condition(before.shares, intensity, before.angle_radians)
+    return before.at_intensity(intensity)
 
 
 def _part(asked: str, size: int) -> tuple[int, int]:

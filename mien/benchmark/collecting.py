@@ -22,11 +22,11 @@ from mien.benchmark.faces import Chosen, read_faces
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.requests import named_conditions, rising_conditions, walk_conditions
 from mien.classifiers import Classifier
+from mien.conditions import Condition
 from mien.metrics.distance import face_mask, image_change
 from mien.metrics.identity import describe
 from mien.prepared import PreparedSet
 from mien.runs import write_bytes
-from mien.spaces import Condition
 from mien.version import VERSION
 
 #: Part of the name of what is kept: raised when what is collected changes.

@@ -26,6 +26,7 @@ import torch
 
 from mien.benchmark.outcome import ContestantFacts
 from mien.benchmark.pool import Pool
+from mien.conditions import Condition
 from mien.edit_maps import Edit, apply_edit
 from mien.editing.edits import make_edits
 from mien.editing.model import ExpressionModel
@@ -37,7 +38,7 @@ from mien.loading import open_model
 from mien.networks import count_parameters
 from mien.runs import Run, file_sha256
 from mien.shipped import DEFAULT
-from mien.spaces import Condition, Space
+from mien.spaces import Space
 
 
 @dataclass(frozen=True)

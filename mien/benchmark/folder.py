@@ -25,12 +25,12 @@ import torch
 from mien.benchmark.contestants import Faces
 from mien.benchmark.outcome import ContestantFacts
 from mien.benchmark.protocol import Protocol
+from mien.conditions import Condition
 from mien.errors import DataError, MienError
 from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
 from mien.images import fit_images, read_image, to_uint8
 from mien.runs import write_bytes, write_text
 from mien.shards import read_json
-from mien.spaces import Condition
 
 TABLE, ASKED = "requests.csv", "requests.json"
 _COLUMNS = ("face", "expression", "intensity", "image")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mien.conditions import Condition
 from mien.expressions import NEUTRAL
-from mien.spaces import Condition
 
 #: Photos among which the oracle draws: a quarter of those that show what was asked, the nearest to it. Fewer would be the
 #: same few faces again and again, which a Frechet distance sees; all of them hold faces on which people disagree.

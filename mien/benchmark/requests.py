@@ -10,9 +10,10 @@ import numpy as np
 from mien.benchmark.contestants import Contestant, Faces
 from mien.benchmark.faces import choose_faces, read_faces
 from mien.benchmark.protocol import Protocol
+from mien.conditions import Condition
 from mien.expressions import NEUTRAL, VOCABULARY
 from mien.prepared import PreparedSet
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import DiscSpace
 
 
 def named_conditions(expressions: Sequence[str], protocol: Protocol) -> list[Condition]:

@@ -11,8 +11,9 @@ import numpy as np
 from mien.benchmark.contestants import Contestant, Faces, can_express
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.requests import named_conditions, rising_conditions, walk_conditions
+from mien.conditions import Condition
 from mien.errors import FaceError
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import DiscSpace
 
 #: Side in pixels of faces that are taken from photos.
 _SIDE = 160

@@ -8,23 +8,25 @@ are fetched once. docs/log.md has the comparison.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 
+from mien.conditions import Condition
 from mien.editing.model import ExpressionModel
 from mien.editing.reading import FaceReading, can_read, read_images
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
-from mien.spaces import Condition, DiscSpace, Space, check_condition
-from mien.warping import EditMaps, apply, compose, mix, scale
+from mien.spaces import DiscSpace, Space, check_condition
+from mien.warping import EditMaps, apply, compose, half_window, mix, scale, weighted
 
 #: `auto` takes away half of what the critic sees and is not asked for (`taken_by_auto`), `direct` nothing; `keep` moves
 #: from where the face stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away.
 #: Where a model has no critic, `auto` is `direct`.
 Start = Literal["auto", "direct", "keep"]
+#: What is seen in a face, by whom and when ever: probabilities of expressions by name.
+Seen = Mapping[str, float]
 #: What `auto` takes away of it. All draws creases where a broad smile was; half is closer to photos, and judges see the new
 #: expression as well.
 _TAKEN = 0.5
@@ -36,26 +38,6 @@ def parse_start(word: str) -> Start:
     if word not in STARTS:
         raise ConditionError(f"an edit cannot start from `{word}`", hint=f"give one of {', '.join(STARTS)}")
     return word  # type: ignore[return-value]
-
-
-def parse_wish(text: str, intensity: float, refusal: ConditionError) -> Condition:
-    """Read `surprise`, `surprise@0.9`, `happy:0.6,surprise:0.4@0.8` or, for an angle in degrees, `135@0.5`.
-
-    `intensity` holds where the text names none. Raises `refusal` for what has another form, and `ConditionError` for names
-    and numbers that mean nothing.
-    """
-    wanted, at, strength = text.partition("@")
-    try:
-        intensity = float(strength) if at else intensity
-    except ValueError:
-        wanted = ""
-    if not wanted.strip():
-        raise refusal
-    try:
-        degrees = float(wanted)
-    except ValueError:
-        return Condition.parse(wanted, intensity)
-    return Condition.polar(math.radians(degrees), intensity)
 
 
 def in_words(wanted: object) -> str:
@@ -82,26 +64,45 @@ def check_start(model: ExpressionModel, start: Start) -> None:
 
 
 def make_edits(
-    model: ExpressionModel, image: np.ndarray, conditions: Sequence[Condition], start: Start | float = "auto"
+    model: ExpressionModel, image: np.ndarray, conditions: Sequence[Condition], start: Start | Seen | float = "auto"
 ) -> list[EditMaps]:
     """Return the edit of one image, float32 (c, h, w) in [-1, 1], for each of the conditions.
 
     The edit of a blend is the weighted sum of the edits of its parts (`Condition.parts`), since the disc may hold a third
-    expression between two. Only `keep`, which moves on the disc, takes the blend's place there. Raises `ConditionError`
-    where the space cannot express a condition, or has no centre to move from for `keep`.
+    expression between two. Only `keep`, which moves on the disc, takes the blend's place there. Where the halves of a face
+    are to differ, each has the edit that the whole face would have. `start` may also be what is seen in the face, for
+    `auto` to take away: probabilities by name. Raises `ConditionError` where the space cannot express a condition, or has
+    no centre to move from for `keep`.
     """
+    wholes = [whole for condition in conditions for _, whole in condition.by_half()]
+    edits = iter(_whole_edits(model, image, wholes, start))
+    return [_joined([(half, next(edits)) for half, _ in condition.by_half()]) for condition in conditions]
+
+
+def _whole_edits(
+    model: ExpressionModel, image: np.ndarray, conditions: Sequence[Condition], start: Start | Seen | float
+) -> list[EditMaps]:
+    """Return `make_edits` of conditions without halves."""
     start = parse_start(start) if isinstance(start, str) else start
     recipes = [[(1.0, condition)] if start == "keep" else condition.parts() for condition in conditions]
     codes = np.stack([model.space.code(part) for recipe in recipes for _, part in recipe])
     if start == "keep":
         codes = _moved(model, image, codes)
-    seen = _read(model, image).expressions if start == "auto" and _takes_away(model) else {}
-    shares = [_taken_away(model.space, seen, start, condition) for condition in conditions]
+    if start == "auto":
+        start = _read(model, image).expressions if _takes_away(model) else {}
+    shares = [_taken_away(model.space, start, condition) for condition in conditions]
     bases = _without(model, image, shares)
     images = [bases[share][1] for share, recipe in zip(shares, recipes, strict=True) for _ in recipe]
     mixed = _mixed(recipes, _rendered(model, np.stack(images), codes))
     first = [bases[share][0] for share in shares]
     return [edit if before is None else compose(before, edit) for before, edit in zip(first, mixed, strict=True)]
+
+
+def _joined(parts: Sequence[tuple[str | None, EditMaps]]) -> EditMaps:
+    """Return one edit of those of the halves of a face; of the whole face, that itself."""
+    if parts[0][0] is None:
+        return parts[0][1]
+    return mix([weighted(edit, half_window(edit.delta.shape[1], half == "lower")) for half, edit in parts])
 
 
 def taken_by_auto(space: Space, seen: Mapping[str, float], condition: Condition) -> float:
@@ -128,10 +129,12 @@ def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence
     return [mix([scale(next(remaining), weight) for weight, _ in recipe]) for recipe in recipes]
 
 
-def _taken_away(space: Space, seen: Mapping[str, float], start: Start | float, condition: Condition) -> float:
+def _taken_away(space: Space, start: Start | Seen | float, condition: Condition) -> float:
     """Return how much of the expression that is there is taken away first, 0 to 1; none by a model without neutral."""
-    if isinstance(start, str):
-        return round(taken_by_auto(space, seen, condition), 3)
+    if isinstance(start, Mapping):
+        return round(taken_by_auto(space, start, condition), 3) if NEUTRAL in space.expressions else 0.0
+    if isinstance(start, str):  # `direct` and `keep`
+        return 0.0
     if not 0 <= start <= 1:
         raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
     return float(start) if NEUTRAL in space.expressions else 0.0

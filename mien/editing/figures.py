@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.conditions import Condition
 from mien.editing.photo import Editor, Face
 from mien.editing.reading import FaceReading
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
 from mien.faces import crop_face
 from mien.images import Photo
-from mien.spaces import Condition, DiscSpace, Space
+from mien.spaces import DiscSpace, Space
 
 _PAPER, _INK, _FAINT = (255, 255, 255), (40, 40, 46), (214, 214, 220)
 _QUIET, _PALE = (128, 128, 136), (240, 240, 243)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
+from mien.conditions import Condition
 from mien.editing.edits import Start, in_words
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
 from mien.editing.film_rendering import check_film_wishes, face_in_frame, frontal_share, render_in_frame
@@ -28,7 +29,6 @@ from mien.errors import ConditionError, FaceError, FilmError
 from mien.film_writing import FilmWriter, kind_of, unfinished
 from mien.films import decode_packet, open_film, packets, upright
 from mien.provenance import EditMark
-from mien.spaces import Condition
 from mien.warping import scale
 
 #: Containers count time in thousandths of a second, or more finely.

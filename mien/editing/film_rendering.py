@@ -7,14 +7,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mien.editing.edits import Start, check_start, taken_by_auto
+from mien.conditions import Condition
+from mien.editing.edits import Seen, Start, check_start
 from mien.editing.film_faces import FilmFace
 from mien.editing.keyframes import Keyframes
 from mien.editing.many import Profiles
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
 from mien.errors import ConditionError
 from mien.faces import Detection
-from mien.spaces import Condition, DiscSpace
+from mien.spaces import DiscSpace, Space
 
 #: Between `PROFILE` and this frontality (see `mien.editing.Face`) an edit fades out.
 _TURNED = PROFILE + 0.2
@@ -49,15 +50,19 @@ def render_in_frame(
     What the face shows by itself is averaged over time. Whether it can be asked for, `check_film_wishes` says.
     """
     at = index - face.first
-    begin: Start | float = "direct"
+    begin: Start | Seen = "direct"
     if start == "auto":  # without a critic nothing was seen, and nothing is taken away
-        seen = dict(zip(editor.space.expressions, face.expressed[at].tolist(), strict=False))
-        begin = taken_by_auto(editor.space, seen, condition)
+        begin = dict(zip(editor.space.expressions, face.expressed[at].tolist(), strict=False))
     if start == "keep":
-        assert isinstance(editor.space, DiscSpace)
-        x, y = face.standing[at] + _step(editor.space, condition)
-        condition = Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
+        condition = condition.changed(lambda step: _moved(editor.space, face.standing[at], step))
     return editor.render(there, [condition], begin)[0]
+
+
+def _moved(space: Space, standing: np.ndarray, step: Condition) -> Condition:
+    """Return the place on the disc a step away from where a face stands; beyond the rim, on it."""
+    assert isinstance(space, DiscSpace)
+    x, y = standing + _step(space, step)
+    return Condition.polar(math.atan2(y, x), min(1.0, math.hypot(x, y)))
 
 
 def _step(space: DiscSpace, condition: Condition) -> np.ndarray:

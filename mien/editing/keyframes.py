@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.editing.edits import parse_wish
+from mien.conditions import HALVES, Condition, parse_wish
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL
-from mien.spaces import Condition, DiscSpace, Space, check_condition
+from mien.spaces import DiscSpace, Space, check_condition
 
 _EXAMPLE = "for example `--at 0:neutral --at 2.5:surprise@0.9`"
 
@@ -114,8 +114,11 @@ def between(first: Condition, second: Condition, share: float, space: Space) -> 
     """Return the condition at `share` (0 to 1) of the way from one to another: on the disc, or else from code to code.
 
     From a blend, and to one, shares and intensity change evenly, since blends have no place on the disc. A blend and an
-    angle have nothing between them, which is a `ConditionError`.
+    angle have nothing between them, which is a `ConditionError`; nor have two conditions of which one asks for something of
+    half the face only and the other of the other half.
     """
+    if first.halves or second.halves:
+        return _between_halves(first, second, share, space)
     if first.blended or second.blended:
         return _between_blends(first, second, share)
     if isinstance(space, DiscSpace):
@@ -126,6 +129,21 @@ def between(first: Condition, second: Condition, share: float, space: Space) -> 
     if total <= 0:
         return Condition.named(space.expressions[0], 0.0)
     return Condition.blend(dict(zip(space.expressions, code / total, strict=True)), min(1.0, total))
+
+
+def _between_halves(first: Condition, second: Condition, share: float, space: Space) -> Condition:
+    """Return what lies between two conditions half by half; neither may leave a half as it is that the other changes."""
+    ways = {}
+    for half in HALVES:
+        before, after = first.half(half), second.half(half)
+        if (before is None) != (after is None):
+            raise ConditionError(
+                f"between `{first}` and `{second}` the {half} half of the face has no way to go",
+                hint="say at both keyframes what it shall express, or at neither",
+            )
+        if before is not None and after is not None:
+            ways[half] = between(before, after, share, space)
+    return Condition.of_halves(**ways)
 
 
 def _between_blends(first: Condition, second: Condition, share: float) -> Condition:

@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.editing.edits import Start, check_wish, taken_by_auto
+from mien.conditions import Condition
+from mien.editing.edits import Seen, Start, check_wish
 from mien.editing.photo import PROFILE, Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import FaceError, FilmError
 from mien.films import open_film, read_frames, upright
-from mien.spaces import Condition, angles_in_degrees, place_of
+from mien.spaces import angles_in_degrees, place_of
 from mien.warping import scale
 
 #: ffmpeg's name of cameras on each platform, and how it is told the number of one.
@@ -234,13 +235,13 @@ class _Person:
         weight = min(1.0, (seconds - self._since) / _FADE_SECONDS)
         if face.frontality < PROFILE or weight <= 0:
             return None
-        origin: Start | float = start
+        origin: Start | Seen = start
         if start == "auto" and can_read(editor.model):
             if self._frames % _READ_EVERY == 0:
                 share = _READ_EVERY / (_READ_SECONDS * 10) if self._expressed else 1.0
                 for name, now in editor.read(face).expressions.items():
                     self._expressed[name] = (1 - share) * self._expressed.get(name, 0.0) + share * now
             self._frames += 1
-            origin = taken_by_auto(editor.space, self._expressed, wish.condition)
+            origin = self._expressed
         (rendering,) = editor.render(face, [wish.condition], origin)
         return replace(rendering, edit=scale(rendering.edit, weight))

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mien.conditions import Condition
 from mien.editing.edits import Start, in_words
 from mien.editing.photo import PROFILE, Editor, Face, choose_wishes
 from mien.errors import ConfigError, FaceError, ImageError, MienError
 from mien.images import PHOTO_SUFFIXES, QUALITY, Photo, read_photo, write_photo, written_as
-from mien.spaces import Condition
 
 #: What becomes of faces in profile, where edits smear.
 Profiles = Literal["skip", "edit"]

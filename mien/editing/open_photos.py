@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mien.conditions import Condition
 from mien.editing.edits import Start
 from mien.editing.photo import PROFILE, Editor, Face, Rendering
 from mien.editing.reading import FaceReading
 from mien.errors import FaceError
 from mien.faces import Detection, estimate_alignment
 from mien.images import Photo, resize
-from mien.spaces import Condition
 
 #: Longest side of what is shown, in pixels: more than most pages have room for.
 _SHOWN_SIDE = 1280

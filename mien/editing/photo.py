@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.editing.edits import Start, make_edits
+from mien.conditions import Condition
+from mien.editing.edits import Seen, Start, make_edits
 from mien.editing.model import ExpressionModel
 from mien.editing.reading import FaceReading, read_images
 from mien.errors import ConditionError, FaceError, ImageError
 from mien.faces import Alignment, Detection, crop_face, estimate_alignment, load_detector
 from mien.images import Photo, luma, read_photo
 from mien.provenance import EditMark
-from mien.spaces import Condition, Space
+from mien.spaces import Space
 from mien.warping import EditMaps, apply, covering, fade, sample
 
 #: Share of the crop's side over which every edit fades out towards the crop's border.
@@ -144,13 +145,13 @@ class Editor:
         return Face(detection, alignment, crop_face(_pixels(photo), alignment, self.model.image_size))
 
     def render(
-        self, face: Face, conditions: Sequence[Condition] | Condition, start: Start | float = "auto"
+        self, face: Face, conditions: Sequence[Condition] | Condition, start: Start | Seen | float = "auto"
     ) -> list[Rendering]:
         """Render one face with each of the conditions, in one batch; the edit of a blend mixes those of its parts.
 
         `start` says what becomes of the expression that is there: `auto` takes it away first, as far as the critic sees
         one; `direct` edits the face as it is; `keep` moves from where the face stands on the disc by the condition as a
-        step; a number from 0 to 1 takes away that much.
+        step; a number from 0 to 1 takes away that much; probabilities by name are what `auto` shall count as seen.
         """
         conditions = [conditions] if isinstance(conditions, Condition) else conditions
         if not conditions:

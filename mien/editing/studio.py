@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.conditions import Condition
 from mien.editing.edits import Start
 from mien.editing.figures import gamut_figure, sweep_figure
 from mien.editing.open_films import OpenFilm
@@ -26,7 +27,7 @@ from mien.editing.reading import can_read
 from mien.errors import ClosedPhotoError, ConditionError, ConfigError, FaceError, FilmError
 from mien.faces import crop_face
 from mien.images import encode_photo, read_photo
-from mien.spaces import Condition, angles_in_degrees, place_of
+from mien.spaces import angles_in_degrees, place_of
 from mien.warping import apply
 
 #: Photos that stay open, and their pixels together (3 bytes each); a further one closes those used least recently.
@@ -256,6 +257,8 @@ def _is_dead(opened: OpenPhoto | OpenFilm) -> bool:
 
 def _wish_of(condition: Condition) -> dict[str, Any]:
     """Return a condition as a page sends it."""
+    if condition.halves:
+        return {name: _wish_of(half) for name, half in condition.halves}
     if condition.angle_radians is not None:
         return {"angle": round(math.degrees(condition.angle_radians), 1), "intensity": round(condition.intensity, 2)}
     names = ",".join(name if share == 1 else f"{name}:{share:.3g}" for name, share in condition.shares)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
+from mien.conditions import Condition
 from mien.editing.edits import Start
 from mien.editing.film import check_film_out
 from mien.editing.photo import Editor, Face
@@ -22,7 +23,7 @@ from mien.faces import Detection
 from mien.film_writing import FilmWriter, unfinished
 from mien.images import Photo, resize
 from mien.provenance import EditMark
-from mien.spaces import Condition, DiscSpace, Space
+from mien.spaces import DiscSpace, Space
 
 #: Ways through the space.
 PATHS = ("disc", "sweep")
@@ -50,7 +51,7 @@ def walk(path: str, space: Space, count: int, wanted: Condition | None = None) -
     if wanted is None:
         raise ConditionError("a sweep needs an expression to go to", hint="for example `--expression happy`")
     strengths = wanted.intensity * (1 - np.cos(turns)) / 2
-    return [Condition(wanted.shares, float(strength), wanted.angle_radians) for strength in strengths]
+    return [wanted.at_intensity(float(strength)) for strength in strengths]
 
 
 def animate_photo(

@@ -20,12 +20,12 @@ from films_made import planes, scene, times, write_film
 from PIL import Image
 
 from mien.apps.live import run, serve
+from mien.conditions import Condition
 from mien.editing.live import LiveEditor, Wish, film_source
 from mien.errors import FilmError
 from mien.film_marks import read_film_mark
 from mien.films import read_frames
 from mien.images import read_mark
-from mien.spaces import Condition
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import math
 import pytest
 
 from mien.apps.given import film_wishes, reader_options, wishes
+from mien.conditions import Condition
 from mien.editing.keyframes import Keyframe, Keyframes
 from mien.errors import ConditionError, ConfigError
-from mien.spaces import Condition
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,13 @@ def test_wishes_of_single_faces() -> None:
         1: Condition.parse("happy:0.6,sad:0.4", 0.8),
         12: Condition.polar(math.radians(135), 0.5),
     }
+
+
+def test_wishes_of_halves_of_single_faces() -> None:
+    halves = Condition.of_halves(upper=Condition.parse("sad:0.6,fear:0.4", 0.8), lower=Condition.named("happy", 0.3))
+    assert wishes(["2:upper=sad:0.6,fear:0.4/lower=happy@0.3"], 0.8) == {2: halves}
+    (path,) = film_wishes(["1@2.5:upper=sad"], 0.8).values()
+    assert path.frames[0].condition == Condition.of_halves(upper=Condition.named("sad", 0.8))
 
 
 @pytest.mark.parametrize(

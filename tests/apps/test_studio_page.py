@@ -85,6 +85,14 @@ def test_a_photo_is_opened_edited_and_saved(page: Browser, photo: Path, opened: 
     assert np.array_equal(picture.pixels[:8], read_image(photo)[:8])
 
 
+def test_the_halves_of_a_face_come_back_as_they_were_sent(page: Browser, opened: dict[str, Any]) -> None:
+    halves = {"upper": {"expression": "sad", "intensity": 0.9}, "lower": {"angle": 40.5, "intensity": 0.4}}
+    answer = page.json(f"/photos/{opened['key']}/after", {"wishes": {"1": halves}})
+    said = answer["faces"]["1"]
+    assert (said["condition"], said["code"]) == ("upper half sad @ 0.9, lower half 40 deg @ 0.4", None)
+    assert said["wish"] == halves
+
+
 def test_the_command_that_the_page_shows_writes_the_same_picture(
     page: Browser, photo: Path, opened: dict[str, Any], mien: Callable[..., Any], model: Path, tmp_path: Path
 ) -> None:
@@ -116,6 +124,8 @@ def test_small_pictures_and_figures(page: Browser, opened: dict[str, Any]) -> No
         ("after", {"wishes": {"1": {"expression": "happy", "intensity": 7}}}, "out of range"),
         ("after", {"wishes": {"1": {"angle": "left"}}}, "left"),
         ("after", {"wishes": {"1": {}}}, "neither"),
+        ("after", {"wishes": {"1": {"upper": "happy"}}}, "dictionary"),
+        ("after", {"wishes": {"1": {"upper": {"lower": {"expression": "happy"}}}}}, "half a face"),
         ("after", {"wishes": {"2": {"expression": "happy"}}}, "no face 2"),
         ("after", {"wishes": {"one": {"expression": "happy"}}}, "one"),
         ("after", {"wishes": ["happy"]}, "wishes"),

@@ -15,9 +15,9 @@ import numpy as np
 from mien.benchmark.contestants import Faces
 from mien.benchmark.outcome import ContestantFacts
 from mien.classifiers import Judged
+from mien.conditions import Condition
 from mien.datasets import Sample
 from mien.expressions import BASIC
-from mien.spaces import Condition
 
 SIZE = 32
 

@@ -20,9 +20,9 @@ from mien.benchmark.contestants import Contestant, Identity, open_contestants
 from mien.benchmark.faces import choose_faces, read_faces
 from mien.benchmark.protocol import Protocol
 from mien.classifiers import Judged
+from mien.conditions import Condition
 from mien.prepared import PreparedSet
 from mien.pretrained import export
-from mien.spaces import Condition
 
 PROTOCOL = Protocol(faces=2, sweep_faces=1, gamut_faces=1, gamut_angles=3)
 

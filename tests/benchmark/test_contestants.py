@@ -16,13 +16,13 @@ from untrained import write_run
 from mien.benchmark.contestants import Faces, Identity, can_express, open_contestants, split_title, untrained
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.requests import walk_conditions
+from mien.conditions import Condition
 from mien.edit_maps import Edit, apply_edit
 from mien.errors import MienError
 from mien.expressions import VOCABULARY
 from mien.loading import open_model
 from mien.portable import seal
 from mien.shipped import DEFAULT
-from mien.spaces import Condition
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_the_oracle_draws_what_was_asked_from_faces_that_are_not_edited(world: P
     from coded_world import CodedJudge
 
     from mien.benchmark.contestants import Oracle
-    from mien.spaces import Condition
+    from mien.conditions import Condition
 
     chosen = choose_faces(world, Protocol(faces=3), [BASIC])
     pool = make_pool(world, chosen)

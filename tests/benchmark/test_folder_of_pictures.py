@@ -15,10 +15,10 @@ from mien.benchmark.contestants import Faces, can_express
 from mien.benchmark.folder import Folder, write_requests
 from mien.benchmark.protocol import Protocol
 from mien.benchmark.requests import requested
+from mien.conditions import Condition
 from mien.errors import DataError
 from mien.images import to_float
 from mien.prepared import PreparedSet
-from mien.spaces import Condition
 
 PROTOCOL = Protocol(faces=4, sweep_faces=1, sweep_steps=5)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from mien.conditions import Condition
 from mien.editing.edits import make_edits, taken_by_auto
 from mien.editing.reading import read_images
 from mien.errors import ConditionError
-from mien.spaces import Condition, DiscSpace, LabelSpace, Space
+from mien.spaces import DiscSpace, LabelSpace, Space
 from mien.warping import apply
 
 DISC = DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi / 2))  # happy to the right, sad upwards
@@ -175,3 +176,50 @@ def test_a_neutral_face_stands_in_the_centre_and_has_no_direction():
 def test_a_space_of_names_has_no_place_to_read():
     (reading,) = read_images(Painter(space=LabelSpace(("neutral", "happy", "sad"))), grey(0)[None])
     assert reading.code is None and reading.angle_degrees is None and reading.intensity == pytest.approx(0.6)
+
+
+# --- halves of a face --------------------------------------------------------------------------------------------
+
+
+def rows_after(model: Painter, levels: float, condition: Condition, start: object = "direct") -> np.ndarray:
+    (edit,) = make_edits(model, grey(levels), [condition], start)  # type: ignore[arg-type]
+    return apply(np.full((SIZE, SIZE, 1), levels, np.float32), edit)[:, 5, 0]
+
+
+def test_each_half_has_the_edit_that_the_whole_face_would_have() -> None:
+    """The painter makes happy 110 and neutral 10; the halves meet between 0.46 and 0.62 of the height."""
+    rows = rows_after(Painter(), 60, Condition.parse("upper=happy@1/lower=neutral@0"))
+    assert rows[:7] == pytest.approx(np.full(7, 110), abs=0.01) and rows[10:] == pytest.approx(np.full(6, 10), abs=0.01)
+    assert (np.diff(rows[6:11]) < 0).all()
+    middle = (8 + 0.5) / SIZE
+    share = (middle - 0.46) / 0.16
+    assert rows[8] == pytest.approx(110 - 100 * share**2 * (3 - 2 * share), abs=0.01)
+
+
+def test_a_half_that_is_not_named_stays_as_it_is_to_the_bit() -> None:
+    (edit,) = make_edits(Painter(), grey(60), [Condition.parse("lower=happy")], "direct")
+    assert not edit.delta[:, :7].any() and edit.delta[:, 10:].all()
+    rows = rows_after(Painter(), 60, Condition.parse("upper=happy@1"))
+    assert (rows[10:] == 60).all() and rows[:7] == pytest.approx(np.full(7, 110), abs=0.01)
+
+
+def test_what_is_there_is_taken_away_from_each_half_for_itself() -> None:
+    """Of a face that stops half way and is seen as happy, a happy half starts from itself, a sad one from less of it."""
+    model, seen = Painter(reach=0.5), {"happy": 1.0}
+    whole = {name: rows_after(model, 200, Condition.named(name, 1.0), seen)[0] for name in ("happy", "sad")}
+    rows = rows_after(model, 200, Condition.parse("upper=happy/lower=sad", 1.0), seen)
+    assert whole["happy"] == pytest.approx(155, abs=0.01) and whole["sad"] < 150
+    assert rows[0] == pytest.approx(whole["happy"]) and rows[-1] == pytest.approx(whole["sad"])
+
+
+def test_halves_and_whole_faces_in_one_batch_and_as_steps() -> None:
+    conditions = [
+        Condition.named("happy", 1.0),
+        Condition.parse("upper=happy@1/lower=sad@1"),
+        Condition.named("sad", 1.0),
+    ]
+    for start in ("direct", "auto", "keep"):
+        happy, halves, sad = make_edits(Painter(), grey(60), conditions, start)  # type: ignore[arg-type]
+        assert np.allclose(halves.delta[:, :7], happy.delta[:, :7]) and np.allclose(
+            halves.delta[:, 10:], sad.delta[:, 10:]
+        )

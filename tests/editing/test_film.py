@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from films_made import Brightener, Squares, planes, scene, sound_packets, times, write_film, write_gif
 
+from mien.conditions import Condition
 from mien.editing import Editor
 from mien.editing.film import edit_film
 from mien.editing.film_faces import fade_weights, find_faces
@@ -18,7 +19,6 @@ from mien.editing.keyframes import Keyframes
 from mien.errors import ConditionError, FaceError, FilmError
 from mien.film_marks import read_film_mark
 from mien.films import read_frames
-from mien.spaces import Condition
 
 #: What the brightener adds at intensity 1: half of 127.5 levels.
 FULL = 63.75

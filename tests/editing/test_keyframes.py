@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from mien.conditions import Condition
 from mien.editing.keyframes import Keyframe, Keyframes, between
 from mien.errors import ConditionError
 from mien.expressions import BASIC
-from mien.spaces import Condition, DiscSpace, LabelSpace
+from mien.spaces import DiscSpace, LabelSpace
 
 DISC = DiscSpace(BASIC, tuple(0.3 + i * math.pi / 3 for i in range(6)))
 LABELS = LabelSpace(BASIC)
@@ -104,3 +105,31 @@ def test_to_and_from_blends_shares_and_intensity_change_evenly() -> None:
     assert calm.at(0.5, DISC).intensity == pytest.approx(0.6)
     with pytest.raises(ConditionError, match="a blend is no place on the disc"):
         Keyframes.parse([f"0:{blend}", "1:135@0.5"]).check(DISC)
+
+
+def test_halves_go_their_own_ways() -> None:
+    begin, end = Condition.parse("upper=sad@0.4/lower=happy@0.2"), Condition.parse("upper=sad@0.8/lower=happy@1")
+    middle = between(begin, end, 0.25, DISC)
+    assert [half for half, _ in middle.halves] == ["upper", "lower"]
+    for half, wanted in (("upper", Condition.named("sad", 0.5)), ("lower", Condition.named("happy", 0.4))):
+        asked = middle.half(half)
+        assert asked is not None and np.allclose(DISC.code(asked), DISC.code(wanted), atol=1e-6)
+
+
+def test_a_whole_face_becomes_halves_and_half_a_face_goes_alone() -> None:
+    from_neutral = between(Condition.named("neutral", 0.0), Condition.parse("upper=sad@1/lower=happy@1"), 0.5, DISC)
+    assert from_neutral.half("lower") == between(
+        Condition.named("neutral", 0.0), Condition.named("happy", 1), 0.5, DISC
+    )
+    alone = between(Condition.parse("upper=sad@0.2"), Condition.parse("upper=sad@0.6"), 0.5, LABELS)
+    upper = alone.half("upper")
+    assert alone.half("lower") is None and upper is not None
+    assert np.allclose(LABELS.code(upper), LABELS.code(Condition.named("sad", 0.4)))
+
+
+@pytest.mark.parametrize("first", ["happy", "lower=happy", "upper=sad/lower=happy"])
+def test_a_half_that_is_left_alone_has_no_way_to_what_it_shall_express(first: str) -> None:
+    path = Keyframes((Keyframe(0.0, Condition.parse(first)), Keyframe(1.0, Condition.parse("upper=sad"))))
+    with pytest.raises(ConditionError, match="half of the face has no way to go") as error:
+        path.check(DISC)
+    assert "both keyframes" in error.value.hint

@@ -14,10 +14,11 @@ import pytest
 from films_made import Brightener, Squares, scene, write_film
 from PIL import Image
 
+from mien.conditions import Condition
 from mien.editing import Editor
 from mien.editing.live import Latest, LiveEditor, Wish, camera_source, film_source
 from mien.errors import ConditionError, FilmError
-from mien.spaces import Condition, LabelSpace
+from mien.spaces import LabelSpace
 
 FULL = 63.75
 STILL = scene({"red": (100, 100, 40)})

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from films_made import Brightener, Squares, scene, sound_packets, write_film
 
+from mien.conditions import Condition
 from mien.editing import Editor
 from mien.editing.film import edit_film
 from mien.editing.keyframes import Keyframes
@@ -22,7 +23,7 @@ from mien.errors import ClosedPhotoError, ConditionError, ConfigError, FaceError
 from mien.film_marks import read_film_mark
 from mien.films import read_frames
 from mien.images import encode_photo, read_photo
-from mien.spaces import Condition, LabelSpace
+from mien.spaces import LabelSpace
 
 HAPPY, SAD = Keyframes.constant(Condition.named("happy", 0.8)), Keyframes.constant(Condition.named("sad", 0.4))
 RISING = Keyframes.parse(["0:neutral@0", "1:happy@1"])

@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from mien.conditions import Condition
 from mien.editing import Editor, Face, Rendering
 from mien.faces import Alignment, Detection
-from mien.spaces import Condition
 from mien.warping import EditMaps
 
 #: Share of the crop's side over which edits fade out (`mien.editing.photo`).

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import mien
+from mien.conditions import Condition
 from mien.editing import Editor, Rendering
 from mien.editing.figures import gamut_figure, sweep_figure
 from mien.editing.photo import Face, choose
@@ -21,7 +22,6 @@ from mien.methods import GANmut, StarGAN
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.stargan import StarGANConfig
 from mien.pretrained import Model
-from mien.spaces import Condition
 from mien.warping import EditMaps
 
 PORTRAIT = "assets/astronaut.png"

@@ -9,12 +9,12 @@ import pytest
 from films_made import Brightener, Squares, scene
 from PIL import Image
 
+from mien.conditions import Condition
 from mien.editing import Editor
 from mien.editing.studio import FaceWish, Studio
 from mien.errors import ClosedPhotoError, ConditionError, FaceError, ImageError
 from mien.images import read_photo, resize
 from mien.provenance import parse_mark
-from mien.spaces import Condition
 
 FULL = 63.75
 HAPPY, SAD = FaceWish(Condition.named("happy", 0.8), "direct"), FaceWish(Condition.named("sad", 0.2), "direct")

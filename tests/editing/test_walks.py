@@ -11,13 +11,14 @@ import pytest
 from films_made import Brightener, Squares, scene, times
 from PIL import Image, ImageSequence
 
+from mien.conditions import Condition
 from mien.editing import Editor
 from mien.editing.walks import animate_photo, frames_for, walk
 from mien.errors import ConditionError, FilmError
 from mien.expressions import BASIC
 from mien.films import read_frames
 from mien.images import read_photo
-from mien.spaces import Condition, LabelSpace
+from mien.spaces import LabelSpace
 
 SPACE = Brightener.space
 HAPPY = Condition.named("happy", 0.8)

@@ -12,6 +12,7 @@ import torch
 from ganmut_cases import WARP_TERMS, unread_settings
 from torch import Tensor, nn
 
+from mien.conditions import Condition
 from mien.critics import CriticOutput
 from mien.edit_maps import Edit
 from mien.errors import ConfigError, WeightsError
@@ -29,7 +30,6 @@ from mien.methods.ganmut_gaussian import (
     draw_codes,
 )
 from mien.networks import count_parameters
-from mien.spaces import Condition
 
 CPU = torch.device("cpu")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.conditions import Condition
 from mien.editing.edits import make_edits
 from mien.editing.keyframes import between
 from mien.editing.reading import read_images
@@ -16,7 +17,7 @@ from mien.methods.ganmut_gaussian import GaussianGANmut, GaussianGANmutConfig
 from mien.portable import load_portable
 from mien.prepared import PreparedSet
 from mien.pretrained import export, load_model
-from mien.spaces import Condition, DiscSpace, space_from_json
+from mien.spaces import DiscSpace, space_from_json
 from mien.training import TrainConfig, train
 
 

@@ -137,12 +137,12 @@ def animate(
     Example: mien animate portrait.jpg --path sweep --expression surprise --seconds 3 -o surprise.webp
     """
     import mien
+    from mien.conditions import Condition
     from mien.editing.edits import parse_start
     from mien.editing.film import check_film_out
     from mien.editing.photo import choose
     from mien.editing.walks import animate_photo, frames_for, walk
     from mien.errors import ConditionError, FaceError
-    from mien.spaces import Condition
 
     check_film_out(photo, out)
     if face == "all":
@@ -190,10 +190,10 @@ def live(
     """
     import mien
     from mien.apps import live as page
+    from mien.conditions import Condition
     from mien.editing.edits import parse_start
     from mien.editing.live import LiveEditor, Wish, camera_source, film_source
     from mien.errors import FaceError
-    from mien.spaces import Condition
 
     if face not in ("all", "largest"):
         raise FaceError(f"`{face}` chooses no face of a camera", hint="give `all` or `largest`")

@@ -25,7 +25,8 @@ Expression = Annotated[
         "--expression",
         "-e",
         metavar="NAMES",
-        help="neutral, happy, sad, surprise, fear, disgust, anger, or a blend: `happy:0.6,surprise:0.4`.",
+        help="neutral, happy, sad, surprise, fear, disgust, anger, or a blend: `happy:0.6,surprise:0.4`. "
+        "`upper=sad/lower=happy@0.5`: each half of the face its own; one that is not named stays as it is.",
     ),
 ]
 Intensity = Annotated[float, typer.Option("--intensity", "-i", metavar="NUMBER", help="0 (neutral) to 1 (strongest).")]
