@@ -20,6 +20,8 @@ from mien.datasets import drawn, folder
 from mien.images import read_image, read_mark, read_photo
 from mien.prepared import PreparedSet, prepare
 from mien.provenance import DIGITAL_SOURCE_TYPE, parse_mark
+from mien.runs import file_sha256
+from mien.shipped import DEFAULT, WEIGHTS
 
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "assets" / "astronaut.png"
@@ -36,6 +38,16 @@ def run_example(name: str, *arguments: object, monkeypatch: pytest.MonkeyPatch) 
     script = ROOT / "examples" / name
     monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
     runpy.run_path(str(script), run_name="__main__")
+
+
+@pytest.mark.parametrize("name", ["sweep", "gamut", "halves"])
+def test_pictures_of_edited_faces_say_so(name: str) -> None:
+    """`scripts/write_images.py` draws them, with the weights that ship."""
+    mark = read_mark(ROOT / "docs" / "images" / f"astronaut-{name}.jpg")
+    assert mark is not None and mark["digital_source_type"] == DIGITAL_SOURCE_TYPE
+    assert mark["model"] == f"{DEFAULT} {file_sha256(WEIGHTS / f'{DEFAULT}.safetensors')}", (
+        "run scripts/write_images.py"
+    )
 
 
 # --- the page of the commands ------------------------------------------------------------------------------------
