@@ -38,6 +38,7 @@ def halves_figure(editor: mien.Editor, photo: Photo, face: Face) -> np.ndarray:
 
 
 def main() -> None:
+    """Write the pictures."""
     editor = mien.load()
     photo = mien.read_photo(ROOT / "assets" / "astronaut.png")
     face = editor.find(photo)[0]
