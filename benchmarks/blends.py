@@ -2,7 +2,7 @@
 
 Every pair of the model's expressions in equal shares, on neutral validation faces edited directly. Three ways: the place
 that the sum of both directions has on the disc (`disc`), and the sum of both edits, each times 0.5 (`mean`) or times
-0.71 (`mixed`, what the editor does: `mien.spaces.Condition.parts`). For neighbours on the disc and for pairs with a third
+0.71 (`mixed`, what the editor does: `mien.Condition.parts`). For neighbours on the disc and for pairs with a third
 expression between them: how much of the judges' probability both names get together (`blend-named`), how much the one
 that is seen less (`blend-both`), how much the expression that neither names and that is seen most (`blend-other`).
 Pairs that lie opposite each other have no place on the disc and count in the other ways alone.

@@ -16,6 +16,7 @@ from mien.expressions import NEUTRAL, parse_expression
 
 #: Brows, eyes and forehead; mouth, cheeks and chin.
 HALVES = ("upper", "lower")
+_EXAMPLE = "for example `happy:0.6,surprise:0.4`"
 _HALVES_EXAMPLE = "for example `upper=sad/lower=happy@0.5`; a half that is not named stays as it is"
 
 
@@ -36,8 +37,7 @@ class Condition:
     """What the halves of the face (`HALVES`) shall express, each by itself; one that is not named stays as it is."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.intensity) and 0.0 <= self.intensity <= 1.0):
-            raise ConditionError(f"intensity {self.intensity:g} is out of range", hint="give a number from 0 to 1")
+        _check_intensity(self.intensity)
         if self.angle_radians is not None and not math.isfinite(self.angle_radians):
             raise ConditionError(f"angle {self.angle_radians} is not a finite number", hint="give degrees, e.g. 135")
 
@@ -68,7 +68,7 @@ class Condition:
         A half for which nothing is given stays as it is. The same for both is asked of the whole face.
         """
         halves = tuple((name, half) for name, half in zip(HALVES, (upper, lower), strict=True) if half is not None)
-        if not halves or any(half.halves for _, half in halves):
+        if not halves or any(not isinstance(half, Condition) or half.halves for _, half in halves):
             raise ConditionError("half a face needs an expression of its own", hint=_HALVES_EXAMPLE)
         if upper == lower:
             return halves[0][1]
@@ -76,9 +76,11 @@ class Condition:
 
     @staticmethod
     def parse(text: str, intensity: float = 0.9) -> Condition:
-        """Read `happy`, `happy:0.6,surprise:0.4` or `upper=sad/lower=happy@0.5`, as the command line takes it."""
-        if "=" in text:
-            return _parse_halves(text, intensity)
+        """Read `happy`, `happy@0.5`, `happy:0.6,surprise:0.4` or `upper=sad/lower=happy@0.5`, as the command line does."""
+        return parse_wish(text, intensity, ConditionError(f"`{text}` names no expression", hint=_EXAMPLE))
+
+    @staticmethod
+    def _of_names(text: str, intensity: float) -> Condition:
         weights: dict[str, float] = {}
         for part in text.split(","):
             name, colon, weight = part.partition(":")
@@ -86,15 +88,13 @@ class Condition:
                 known = parse_expression(name)
                 weights[known] = weights.get(known, 0.0) + (float(weight) if colon else 1.0)
             except ValueError:
-                raise ConditionError(
-                    f"`{part.strip()}` is not `name:share`", hint="for example `happy:0.6,surprise:0.4`"
-                ) from None
+                raise ConditionError(f"`{part.strip()}` is not `name:share`", hint=_EXAMPLE) from None
         condition = Condition.blend(weights, intensity)
         if ":" in text and "," not in text:
             name, _, weight = text.partition(":")
             raise ConditionError(
                 f"`{text}` is one expression: a share of nothing else means nothing",
-                hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{name}@{weight}` where that is read",
+                hint=f"for a weaker one say its intensity: `{name}@{weight}`",
             )
         return condition
 
@@ -103,7 +103,7 @@ class Condition:
         return self.halves or ((None, self),)
 
     def half(self, name: str) -> Condition | None:
-        """Return what half of the face shall express; None where it is to stay as it is."""
+        """Return what `upper` or `lower` half of the face shall express; None where it is to stay as it is."""
         return dict(self.halves).get(name) if self.halves else self
 
     def changed(self, change: Callable[[Condition], Condition]) -> Condition:
@@ -152,6 +152,7 @@ def parse_wish(text: str, intensity: float, refusal: ConditionError) -> Conditio
     `intensity` holds where the text names none. Raises `refusal` for what has another form, and `ConditionError` for names
     and numbers that mean nothing.
     """
+    _check_intensity(intensity)
     if "=" in text:
         return _parse_halves(text, intensity)
     wanted, at, strength = text.partition("@")
@@ -164,8 +165,13 @@ def parse_wish(text: str, intensity: float, refusal: ConditionError) -> Conditio
     try:
         degrees = float(wanted)
     except ValueError:
-        return Condition.parse(wanted, intensity)
+        return Condition._of_names(wanted, intensity)
     return Condition.polar(math.radians(degrees), intensity)
+
+
+def _check_intensity(intensity: float) -> None:
+    if not (math.isfinite(intensity) and 0.0 <= intensity <= 1.0):
+        raise ConditionError(f"intensity {intensity:g} is out of range", hint="give a number from 0 to 1")
 
 
 def _parse_halves(text: str, intensity: float) -> Condition:
@@ -173,8 +179,9 @@ def _parse_halves(text: str, intensity: float) -> Condition:
     halves: dict[str, Condition] = {}
     for part in text.split("/"):
         name, equals, wish = (piece.strip() for piece in part.partition("="))
+        name = name.lower()
         if name not in HALVES or not equals or "=" in wish:
-            raise ConditionError(f"`{part.strip()}` does not say what half a face shall express", hint=_HALVES_EXAMPLE)
+            raise ConditionError(f"`{text}` does not say what half a face shall express", hint=_HALVES_EXAMPLE)
         if name in halves:
             raise ConditionError(f"`{text}` says twice what the {name} half shall express", hint=_HALVES_EXAMPLE)
         refusal = ConditionError(f"`{part.strip()}` names no expression", hint=_HALVES_EXAMPLE)

@@ -88,6 +88,8 @@ def legend(figure: Any, drawn: Mapping[str, Any], spare: Sequence[Any]) -> None:
     if not drawn:
         return
     handles, labels = list(drawn.values()), [short(name) for name in drawn]
+    if len(set(labels)) < len(labels):
+        labels = [written(name) for name in drawn]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that begin with an underscore
         if spare:

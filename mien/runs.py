@@ -203,19 +203,20 @@ class Run:
             stream.write(json.dumps(stats) + "\n")
 
     def stats(self) -> list[dict[str, float]]:
-        """Read what was logged; a half-written last line, left by a kill, is left out."""
+        """Read what was logged; a half-written last line, left by a kill, is left out, and whatever else is no line."""
         lines = []
         if self.stats_path.exists():
-            for line in self.stats_path.read_text(encoding="utf-8").splitlines():
+            for line in self.stats_path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
-                    lines.append(json.loads(line))
-                except json.JSONDecodeError:
+                    found = json.loads(line)
+                except ValueError:  # no JSON, or a number of more digits than Python reads
                     continue
+                lines += [found] if isinstance(found, dict) else []
         return lines
 
     def forget_stats_after(self, step: int) -> None:
         """Drop what was logged after a checkpoint's step, since those steps are taken again."""
-        kept = [line for line in self.stats() if line["step"] <= step]
+        kept = [line for line in self.stats() if line.get("step", 0) <= step]
         write_text(self.stats_path, "".join(json.dumps(line) + "\n" for line in kept))
 
     # --- checkpoints ---------------------------------------------------------------------------------------------

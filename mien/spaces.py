@@ -29,7 +29,10 @@ def _known(name: str, expressions: Sequence[str]) -> int:
 
 def _check_whole(condition: Condition) -> None:
     if condition.halves:
-        raise ConditionError("the two halves of a face have no one place in a space", hint="ask for one half at a time")
+        raise ConditionError(
+            "halves of a face have no place in a space",
+            hint="ask for that of each: `for _, half in condition.by_half()`",
+        )
 
 
 @dataclass(frozen=True)

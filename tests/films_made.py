@@ -91,6 +91,17 @@ class Brightener:
         return np.repeat(neutral, len(images), axis=0), np.zeros((len(images), 2), np.float32)
 
 
+def darkened_where_neutral(images: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Render as a `Brightener` that makes neutral faces darker by 51 levels, so that what is taken away shows."""
+    maps, light = Brightener().render(images, codes)
+    return maps, np.where(np.hypot(codes[:, 0], codes[:, 1])[:, None, None, None] > 0, light, np.float32(-0.4))
+
+
+def seen_as_happy(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Read as a critic that sees every face smile, in the middle of the disc."""
+    return np.repeat(np.eye(7, dtype=np.float32)[1:2], len(images), axis=0), np.zeros((len(images), 2), np.float32)
+
+
 def write_film(
     path: Path,
     frames: Iterable[np.ndarray],

@@ -22,6 +22,8 @@ def test_text_of_the_command_line_is_read() -> None:
     assert Condition.parse("happy", 0.7) == Condition.named("happy", 0.7)
     assert Condition.parse("happy:0.6, surprise:0.4") == Condition.blend({"happy": 0.6, "surprise": 0.4})
     assert Condition.parse("happy,sad") == Condition.blend({"happy": 1, "sad": 1})
+    assert Condition.parse("happy@0.5") == HAPPY
+    assert Condition.parse("135@0.5") == Condition.polar(math.radians(135), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,12 @@ def test_text_that_means_nothing_is_refused_with_a_hint(text: str) -> None:
 def test_intensity_is_from_0_to_1(intensity: float) -> None:
     with pytest.raises(ConditionError, match="out of range"):
         Condition.named("happy", intensity)
+
+
+@pytest.mark.parametrize("text", ["happy@0.5", "upper=sad@0.5", "135@0.5"])
+def test_an_intensity_that_no_text_uses_is_checked_all_the_same(text: str) -> None:
+    with pytest.raises(ConditionError, match="intensity 7 is out of range"):
+        Condition.parse(text, 7.0)
 
 
 @pytest.mark.parametrize("angle", [math.nan, math.inf, -math.inf])
@@ -67,9 +75,7 @@ def test_the_parts_of_a_blend_by_hand() -> None:
 def test_a_share_of_nothing_else_is_no_intensity() -> None:
     with pytest.raises(ConditionError, match="means nothing") as error:
         Condition.parse("happy:0.3")
-    assert (
-        error.value.hint == "for a weaker one say its intensity: `--intensity 0.3`, or `happy@0.3` where that is read"
-    )
+    assert error.value.hint == "for a weaker one say its intensity: `happy@0.3`"
 
 
 # --- halves of a face --------------------------------------------------------------------------------------------
@@ -89,6 +95,7 @@ def test_a_share_of_nothing_else_is_no_intensity() -> None:
             ),
         ),
         ("upper=happy@0.5/lower=happy@0.5", HAPPY),
+        ("Upper=Sad", Condition.of_halves(upper=SAD)),
     ],
 )
 def test_halves_are_read_as_they_are_typed(text: str, wanted: Condition) -> None:
@@ -101,8 +108,8 @@ def test_halves_are_read_as_they_are_typed(text: str, wanted: Condition) -> None
     [
         ("left=sad", "`left=sad` does not say what half"),
         ("upper=", "`upper=` names no expression"),
-        ("upper=sad/", "`` does not say"),
-        ("upper=sad/happy", "`happy` does not say"),
+        ("upper=sad/", "`upper=sad/` does not say"),
+        ("upper=sad/happy", "`upper=sad/happy` does not say"),
         ("upper=sad,lower=happy", "`upper=sad,lower=happy` does not say"),
         ("upper=sad/upper=happy", "twice what the upper half"),
         ("upper=hapy", "unknown expression `hapy`"),
@@ -120,8 +127,9 @@ def test_halves_that_mean_nothing_are_refused_with_a_hint(text: str, says: str) 
 def test_halves_of_halves_and_no_halves_are_refused() -> None:
     with pytest.raises(ConditionError):
         Condition.of_halves()
-    with pytest.raises(ConditionError):
-        Condition.of_halves(upper=Condition.of_halves(lower=SAD))
+    for half in (Condition.of_halves(lower=SAD), "sad"):
+        with pytest.raises(ConditionError, match="of its own"):
+            Condition.of_halves(upper=half)  # type: ignore[arg-type]
 
 
 def test_what_halves_say_of_themselves() -> None:

@@ -66,6 +66,8 @@ def test_a_panel_for_each_term_that_has_a_weight_judges_first_and_speed_last() -
     assert lines_of(speed, thick=False)[0].get_xdata().tolist() == [10, 40]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["F1, mean over expressions", "fear", "critic", "generator"]
+    assert np.allclose(judged.get_ylim(), (0.175, 0.725)), "all of it, since it is high enough"
+    assert [axes.get_xlim() for axes in figure.axes] == [judged.get_xlim()] * 3
 
 
 def test_runs_are_drawn_over_each_other_and_told_by_colour() -> None:
@@ -80,18 +82,54 @@ def test_runs_are_drawn_over_each_other_and_told_by_colour() -> None:
     assert colours[0] == colours[1] != colours[2] == colours[3], (
         "critic and generator of a run look alike but for dashes"
     )
-    names = [text.get_text() for text in figure.axes[4].get_legend().get_texts()]
-    assert names == ["mine", "other", "judge", "dashed: the critic's"]
+    legend = figure.axes[4].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["mine", "other", "judge", "dashed: the critic's"]
+    assert [line.is_dashed() for line in legend.get_lines()] == [False, False, False, True]
+    assert [line.get_color() for line in legend.get_lines()][:2] == [colours[0], colours[2]]
 
 
-def is_logarithmic(values: list[float]) -> bool:
-    figure = curves_figure([Course("mine", [{"step": n, "loss": value} for n, value in enumerate(values)])])
+def test_small_differences_between_judgements_look_small() -> None:
+    stats = [{"step": step, "judged/f1": f1} for step, f1 in ((1, 0.80), (2, 0.82))]
+    figure = curves_figure([Course("mine", stats)])
+    assert figure is not None and np.allclose(figure.axes[0].get_ylim(), (0.76, 0.86))
+
+
+def test_means_over_other_numbers_of_expressions_are_told() -> None:
+    fewer = Course("fewer", [{"step": step, "judged/f1": 0.9, "judged/sad": 0.9} for step in (1, 2)])
+    more = Course("more", [{"step": step, "judged/f1": 0.9, "judged/sad": 0.9, "judged/fear": 0.9} for step in (1, 2)])
+    for courses, title in (
+        ([fewer, more], "F1 of edits (of 1 to 2 expressions)"), ([more, more], "F1 of edits, judged"),
+    ):  # fmt: skip
+        figure = curves_figure(courses)
+        assert figure is not None and figure.axes[0].get_title(loc="left") == title
+
+
+def test_a_run_that_has_logged_once_is_a_point_beside_longer_ones() -> None:
+    figure = curves_figure([COURSE, Course("young", STATS[:1], batch_size=8)])
     assert figure is not None
-    return figure.axes[0].get_yscale() == "symlog"
+    young = lines_of(figure.axes[1])[-1]
+    assert young.get_xdata().tolist() == [10] and young.get_marker() == "o"
 
 
-def test_what_begins_far_from_where_it_ends_is_drawn_logarithmically() -> None:
-    assert is_logarithmic([51.0, 1.0, 1.0]) and not is_logarithmic([49.0, 1.0, 1.0])
+def test_names_that_would_look_alike_when_shortened_are_written_out() -> None:
+    names = [f"ganmut-mixed-128-{letter}-guided-version2" for letter in "ab"]
+    figure = curves_figure([Course(name, STATS) for name in names])
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == names
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([51.0, 1.0, 1.0], "log"),
+        ([49.0, 1.0, 1.0], "linear"),
+        ([-51.0, 1.0, 1.0], "symlog"),
+        ([51.0, 1.0, 0.0, 1.0], "symlog"),
+    ],
+)
+def test_what_begins_far_from_where_it_ends_is_drawn_logarithmically(values: list[float], scale: str) -> None:
+    figure = curves_figure([Course("mine", [{"step": n, "loss": value} for n, value in enumerate(values)])])
+    assert figure is not None and figure.axes[0].get_yscale() == scale
 
 
 @pytest.mark.parametrize("stats", [STATS[:1], [{"step": 1, "generator/bend": 0.0}, {"step": 2, "generator/bend": 0.0}]])
@@ -99,12 +137,43 @@ def test_what_was_logged_once_or_is_zero_throughout_is_no_curve(stats: Any) -> N
     assert curves_figure([Course("mine", stats)]) is None
 
 
-def test_what_is_no_number_is_left_out() -> None:
-    stats = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": None}, {"loss": 1.0}, {"step": 3, "loss": float("inf")}]
-    figure = curves_figure([Course("mine", [*stats, {"step": 4, "loss": 4.0}])])  # type: ignore[list-item]
+@pytest.mark.parametrize("odd", [None, "x", float("inf"), float("nan"), True, [1], 10**400, 1e300])
+def test_what_is_no_number_is_left_out(odd: Any) -> None:
+    stats: Any = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": odd}, {"loss": 1.0}, {"step": odd, "loss": 1.0}]
+    course = Course("mine", [*stats, {"step": 4, "loss": 4.0, "images_per_second": odd}], batch_size=2)
+    figure = curves_figure([course])
     assert figure is not None
     (pale,) = lines_of(figure.axes[0], thick=False)
     assert (pale.get_xdata().tolist(), pale.get_ydata().tolist()) == ([1, 4], [2, 4])
+    assert curves_table([course]).splitlines()[2] == "mine,2,4,,loss,"
+    assert np.isnan(course.progress("minutes")).all()
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0])
+def test_a_speed_that_is_none_counts_as_unknown(speed: float) -> None:
+    course = Course(
+        "mine", [{"step": 1, "images_per_second": speed}, {"step": 2, "images_per_second": 1.0}], batch_size=60
+    )
+    assert course.progress("minutes").tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1, 2]\n", b"5\n", b"\xff\n", b'{"step": ' + b"9" * 5000 + b"}\n", b'{"step": 20, "lo']
+)
+def test_damaged_lines_are_left_out(tmp_path: Path, content: bytes) -> None:
+    run = write_stats(tmp_path / "run")
+    (run / "stats.jsonl").write_bytes(content + (run / "stats.jsonl").read_bytes().lstrip())
+    (course,) = read_courses([run])
+    assert [line["step"] for line in course.stats][-3:] == [10, 40, 40]
+
+
+@pytest.mark.parametrize("loop", [None, [], 3, "x", {}, {"batch_size": "32"}, {"batch_size": 0}, {"batch_size": True}])
+def test_a_run_without_a_batch_size_is_drawn_over_steps_alone(tmp_path: Path, loop: Any) -> None:
+    run = write_stats(tmp_path / "run", train_config=loop)
+    assert read_courses([run])[0].batch_size is None
+    with pytest.raises(RunError, match="does not say its batch size") as error:
+        write_curves([run], tmp_path / "curves.png", "minutes")
+    assert "over steps" in error.value.hint
 
 
 def test_the_table_has_every_number_and_leaves_empty_what_is_not_known() -> None:
@@ -118,6 +187,12 @@ def test_the_table_has_every_number_and_leaves_empty_what_is_not_known() -> None
 def test_smoothing() -> None:
     assert np.allclose(smoothed(np.array([1.0, 2.0, 6.0, 3.0])), [1.5, 3.0, 11 / 3, 4.5])
     assert np.allclose(smoothed(np.full(500, 0.3)), 0.3)
+
+
+def test_the_table_takes_any_number_of_runs(tmp_path: Path) -> None:
+    runs = [write_stats(tmp_path / f"run{number}") for number in range(9)]
+    table = write_curves(runs, tmp_path / "all.csv").read_text()
+    assert len(table.splitlines()) == 1 + 9 * 12
 
 
 def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
@@ -148,6 +223,7 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
         ([run], out, "hours", ConfigError, "over is 'hours'"),
         ([run, run], out, "steps", ConfigError, "named twice"),
         ([run] * 9, out, "steps", ConfigError, "9 runs are too many"),
+        ([tmp_path / "none"], out, "steps", RunError, "is no run folder"),
         ([run, empty], out, "steps", RunError, "empty has logged nothing yet"),
         ([once], out, "steps", RunError, "nothing was logged twice"),
         ([tmp_path], out, "steps", RunError, "is no run folder"),

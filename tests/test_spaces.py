@@ -271,7 +271,7 @@ def test_halves_have_no_one_place_and_each_must_be_known() -> None:
     check_condition(THREE, halves)
     assert place_of(THREE, halves) is None
     for space in (THREE, labels):
-        with pytest.raises(ConditionError, match="no one place"):
+        with pytest.raises(ConditionError, match="have no place"):
             space.code(halves)
         with pytest.raises(ConditionError, match="fear"):
             check_condition(space, Condition.parse("upper=sad/lower=fear"))

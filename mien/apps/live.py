@@ -6,10 +6,11 @@ Each browser gets the latest picture when it is done with the one before.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-from mien.apps.pages import LocalPage, LocalServer, condition_of
+from mien.apps.pages import WISHES, LocalPage, LocalServer, condition_of
 from mien.editing.live import LiveEditor, Wish
 
 _PAGE = Path(__file__).with_name("live.html")
@@ -57,9 +58,13 @@ class _Page(LocalPage):
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def post(self, path: str, query: dict[str, str]) -> None:
-        """Take a wish: `{"expression": "happy", "intensity": 0.8}`, `{"angle": 135, ...}` or `{"shown": false}`."""
-        given, before = self.json_body(), self.live.wish
-        self.live.ask(Wish(condition_of(given, before.condition), bool(given.get("shown", before.shown))))
+        """Take a wish: of an expression (`mien.apps.pages.condition_of`), of another intensity, or `{"shown": false}`."""
+        given, wish = self.json_body(), self.live.wish
+        if any(key in given for key in WISHES):
+            wish = Wish(condition_of({"intensity": wish.condition.intensity, **given}), wish.shown)
+        elif "intensity" in given:
+            wish = wish.at(float(given["intensity"]))
+        self.live.ask(replace(wish, shown=bool(given.get("shown", wish.shown))))
         self.send_json(self.live.describe())
 
     def _stream(self) -> None:

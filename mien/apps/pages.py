@@ -16,7 +16,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from mien.conditions import HALVES, Condition
-from mien.errors import ConfigError, MienError
+from mien.errors import ConditionError, ConfigError, MienError
 
 #: What a page asks for in JSON is a few hundred bytes.
 LONGEST_JSON = 16_384
@@ -76,24 +76,30 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def condition_of(given: dict[str, Any], before: Condition | None = None) -> Condition:
-    """Read `{"expression": "happy", "intensity": 0.8}`, `{"angle": 135, ...}` or `{"upper": {...}, "lower": {...}}`.
+#: What a page may send of what a face shall express.
+WISHES = ("expression", "angle", *HALVES)
 
-    What the first two leave out is as `before`.
+
+def condition_of(given: Mapping[str, Any]) -> Condition:
+    """Read `{"expression": "happy", "intensity": 0.8}`, `{"angle": 135, ...}` or `{"upper": {...}, "lower": {...}}`.
 
     Raises `ConditionError`, `ValueError`, `TypeError` or `ArithmeticError` for what makes no sense.
     """
     halves = {name: given[name] for name in HALVES if given.get(name) is not None}
     if halves:
-        return Condition.of_halves(**{name: condition_of(dict(half)) for name, half in halves.items()})
-    intensity = float(given.get("intensity", before.intensity if before else 0.9))
+        nested = any(not isinstance(half, dict) or any(name in half for name in HALVES) for half in halves.values())
+        if nested or "expression" in given or "angle" in given:
+            example = '{"upper": {"expression": "sad"}, "lower": {"expression": "happy"}}'
+            raise ConditionError(
+                "halves of a face need an object each, and nothing beside", hint=f"for example {example}"
+            )
+        return Condition.of_halves(**{name: condition_of(half) for name, half in halves.items()})
+    intensity = float(given.get("intensity", 0.9))
     if "expression" in given:
         return Condition.parse(str(given["expression"]), intensity)
     if "angle" in given:
         return Condition.polar(math.radians(float(given["angle"])), intensity)
-    if before is None:
-        raise ValueError("neither an expression nor an angle")
-    return before.at_intensity(intensity)
+    raise ValueError("neither an expression nor an angle")
 
 
 def _part(asked: str, size: int) -> tuple[int, int]:

@@ -19,9 +19,10 @@ machine.
     POST /films/KEY/stop                          stops that
     GET  /films/KEY/edited                        the film that was written
 
-A wish is `{"expression": "fear:0.3,surprise:0.7", "intensity": 0.8}` or `{"angle": 135, "intensity": 0.8}` (degrees),
-with `"start"` as `mien edit --from` has it. Of a film's face it is a list of these, each at its `"seconds"`, and the start
-is the whole film's. Errors are `{"error": ...}` with status 400, and 404 where a photo or film is not open any more.
+A wish is `{"expression": "fear:0.3,surprise:0.7", "intensity": 0.8}` or `{"angle": 135, "intensity": 0.8}` (degrees), or
+`{"upper": ..., "lower": ...}`, of which one may be missing, with `"start"` as `mien edit --from` has it. Of a film's face
+it is a list of these, each at its `"seconds"`, and the start is the whole film's. Errors are `{"error": ...}` with status
+400, and 404 where a photo or film is not open any more.
 Requests carry the key of the printed address as a cookie (`mien.apps.pages`).
 """
 

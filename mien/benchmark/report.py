@@ -177,7 +177,7 @@ def _gamut_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
 def _training_figures(outcome: Outcome, pictures: bool) -> list[_Figure]:
     drawn = []
     for place, facts in enumerate(outcome.contestants, start=1):
-        caption = f"{facts.name}: weighted losses over training, smoothed over a twentieth of it; the critic's dashed."
+        caption = f"{facts.name}: what training logged: weighted losses (the critic's dashed), speed, and judged F1."
         plot = curves_figure([Course(facts.name, facts.stats)])
         drawn.append(_Figure("training", _file("training", place, facts.name), caption, plot))
         if pictures and not outcome.circumstances.get("shown"):  # they show faces of the training data

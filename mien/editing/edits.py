@@ -8,7 +8,9 @@ are fetched once. docs/log.md has the comparison.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -132,12 +134,21 @@ def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence
 def _taken_away(space: Space, start: Start | Seen | float, condition: Condition) -> float:
     """Return how much of the expression that is there is taken away first, 0 to 1; none by a model without neutral."""
     if isinstance(start, Mapping):
+        _check_seen(space, start)
         return round(taken_by_auto(space, start, condition), 3) if NEUTRAL in space.expressions else 0.0
     if isinstance(start, str):  # `direct` and `keep`
         return 0.0
     if not 0 <= start <= 1:
         raise ConditionError(f"an edit cannot start from {start}", hint="give a share from 0 to 1")
     return float(start) if NEUTRAL in space.expressions else 0.0
+
+
+def _check_seen(space: Space, seen: Seen) -> None:
+    for name, probability in seen.items():
+        known = name in space.expressions and isinstance(probability, Real) and math.isfinite(probability)
+        if not known:
+            hint = f"give finite numbers by name, of {', '.join(space.expressions)}"
+            raise ConditionError(f"nobody can see {probability!r} of {name!r} in a face", hint=hint)
 
 
 def _without(

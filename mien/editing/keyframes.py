@@ -114,8 +114,8 @@ def between(first: Condition, second: Condition, share: float, space: Space) -> 
     """Return the condition at `share` (0 to 1) of the way from one to another: on the disc, or else from code to code.
 
     From a blend, and to one, shares and intensity change evenly, since blends have no place on the disc. A blend and an
-    angle have nothing between them, which is a `ConditionError`; nor have two conditions of which one asks for something of
-    half the face only and the other of the other half.
+    angle have nothing between them, which is a `ConditionError`; nor have two conditions of which one leaves a half of the
+    face as it is that the other changes.
     """
     if first.halves or second.halves:
         return _between_halves(first, second, share, space)
@@ -142,7 +142,10 @@ def _between_halves(first: Condition, second: Condition, share: float, space: Sp
                 hint="say at both keyframes what it shall express, or at neither",
             )
         if before is not None and after is not None:
-            ways[half] = between(before, after, share, space)
+            try:
+                ways[half] = between(before, after, share, space)
+            except ConditionError as error:
+                raise ConditionError(f"{half} half: {error}", hint=error.hint) from None
     return Condition.of_halves(**ways)
 
 

@@ -91,6 +91,13 @@ class Wish:
     """The expression."""
     shown: bool = True
     """False shows the camera as it is."""
+    asked: Condition | None = None
+    """What was asked for last, of which `condition` is a weaker or a stronger form; None where it is that itself."""
+
+    def at(self, intensity: float) -> Wish:
+        """Return the same at another intensity; halves come back from 0 as they were asked for."""
+        asked = self.asked or self.condition
+        return replace(self, condition=asked.at_intensity(intensity), asked=asked)
 
 
 class Latest:
@@ -211,6 +218,7 @@ class LiveEditor:
             "expressions": list(space.expressions),
             "angles": angles_in_degrees(space),
             "condition": str(condition),
+            "intensity": condition.intensity,
             "code": place_of(space, condition),
             "shown": self.wish.shown,
             "frames_per_second": round(self.rate, 1),

@@ -81,7 +81,7 @@ def test_the_studio_shows_the_command_for_all_faces_that_it_can_be_said_for(
     name: str, faces: int, wishes: dict[int, Any], expected: str
 ) -> None:
     whole = script("studio.html")
-    halved = whole[whole.index("const halved =") : whole.index("const bare =")]
+    halved = whole[whole.index("const sides =") : whole.index("const bare =")]
     function = halved + whole[whole.index("function command(now) {") : whole.index("function build()")]
     chosen = min(wishes)
     photo = {"name": name, "film": name.endswith(".mp4"), "faces": [{}] * faces}
@@ -95,6 +95,37 @@ def test_the_studio_shows_the_command_for_all_faces_that_it_can_be_said_for(
     assert node(f"{facts}{shown}{asked}{function}\nconsole.log(command(now));") == f"{expected} --no-mark -o {out}"
 
 
+#: The page's own functions, from wishes to keyframes, and what they stand on.
+STAGE = """
+const elements = {start: {value: "auto"}, intensity: {value: 0.9}, strength: {}, reset: {}, watch: {}};
+const by = id => elements[id] ??= {};
+const copy = value => JSON.parse(JSON.stringify(value)), same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const intensity = value => Math.round(value * 100) / 100, tell = () => {}, paint = () => {}, update = () => {};
+const base = () => "", shows = () => true;
+let half = "", chosen = 1, held = {}, said = {}, good = {}, saidAt = null;
+const halves = {upper: {expression: "sad", intensity: 0.9}, lower: {expression: "happy", intensity: 0.3}};
+"""
+
+
+def played(film: bool, wishes: Any, actions: str) -> Any:
+    """Return the wishes of a photo's or a film's first face after some actions on the page."""
+    page = script("studio.html")
+    parts = [
+        page[page.index("const sides =") : page.index("// --- keyframes of a film's face")],
+        page[page.index("const moment = () =>") : page.index("function timeline()")],
+        page[page.index('by("intensity").oninput') : page.index('by("start").onchange')],
+        re.findall(r'by\("reset"\)\.onclick.*', page)[0],
+    ]
+    photo = f"let photo = {{film: {json.dumps(film)}, at: 0, seconds: [0, 1, 2]}}, wishes = {json.dumps(wishes)};"
+    return json.loads(node("\n".join([STAGE, photo, *parts, actions, "console.log(JSON.stringify(wishes));"])))
+
+
+def plain(wish: Any) -> Any:
+    """Return a wish, or the halves of one, without what is the face's own."""
+    own = {key: plain(value) if isinstance(value, dict) else value for key, value in wish.items()}
+    return {key: value for key, value in own.items() if key != "start"}
+
+
 @pytest.mark.parametrize(
     ("before", "half", "given", "after"),
     [
@@ -103,21 +134,68 @@ def test_the_studio_shows_the_command_for_all_faces_that_it_can_be_said_for(
         (HALVES, "lower", HAPPY, {"upper": HALVES["upper"], "lower": HAPPY}),
         (HALVES, "lower", None, {"upper": HALVES["upper"]}),
         (HAPPY, "upper", None, {"lower": HAPPY}),
+        ({"upper": HAPPY, "start": "auto"}, "lower", HAPPY, HAPPY),
         ({"upper": HAPPY, "start": "auto"}, "upper", None, None),
         (None, "upper", None, None),
+        (HALVES, "", HAPPY, HAPPY),
+        (HALVES, "", None, None),
     ],
 )
 def test_the_studio_changes_one_half_and_leaves_the_other(before: Any, half: str, given: Any, after: Any) -> None:
-    whole = script("studio.html")
-    functions = whole[whole.index("const halved =") : whole.index("function wish(given")]
-    facts = "".join(
-        f"const {name} = {json.dumps(value)};\n"
-        for name, value in {"before": before, "half": half, "given": given}.items()
-    )
-    stub = "const copy = value => JSON.parse(JSON.stringify(value)), hand = () => before;\n"
-    said = json.loads(node(f"{facts}{stub}{functions}\nconsole.log(JSON.stringify(withHalf(given)));"))
-    wanted = after and {
-        name: {key: value for key, value in own.items() if key not in ("start", "seconds")}
-        for name, own in after.items()
-    }
-    assert said == wanted
+    actions = f"half = {json.dumps(half)}; wish({json.dumps(given)});"
+    found = played(False, {"1": before} if before else {}, actions)
+    if after is None:
+        assert found == {}
+        return
+    assert found == {"1": {**plain(after), "start": "auto"}}
+
+
+def test_undo_takes_back_the_whole_face() -> None:
+    assert played(False, {"1": HALVES, "2": HAPPY}, 'half = "upper"; by("reset").onclick();') == {"2": HAPPY}
+
+
+@pytest.mark.parametrize(
+    ("half", "upper", "lower"),
+    [("", 0.6, 0.2), ("upper", 0.6, 0.3), ("lower", 0.9, 0.6)],
+    ids=["both", "upper", "lower"],
+)
+def test_the_intensity_is_that_of_the_half_and_of_both_in_proportion(half: str, upper: float, lower: float) -> None:
+    change = 'by("intensity").oninput({target: {value: "0.6"}});'
+    found = played(False, {}, f"wishes = {{1: {{...halves, start: 'auto'}}}}; half = {json.dumps(half)}; {change}")
+    assert [found["1"][side]["intensity"] for side in ("upper", "lower")] == [upper, lower]
+
+
+SAD = {"expression": "sad", "intensity": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("keys", "half", "given", "after"),
+    [
+        (
+            [{"upper": SAD}, {"upper": ASIDE}], "lower", HAPPY,
+            [{"upper": SAD, "lower": HAPPY}, {"upper": ASIDE, "lower": HAPPY}],
+        ),
+        (
+            [{"upper": SAD, "lower": HAPPY}, {"upper": ASIDE, "lower": SAD}], "lower", None,
+            [{"upper": SAD}, {"upper": ASIDE}],
+        ),
+        ([SAD, ASIDE], "upper", None, [{"lower": SAD}, {"lower": ASIDE}]),
+        ([{"upper": SAD}, {"upper": ASIDE}], "", HAPPY, [HAPPY, {"upper": ASIDE, "lower": HAPPY}]),
+        ([SAD, ASIDE], "upper", HAPPY, [{"upper": HAPPY, "lower": SAD}, ASIDE]),
+    ],
+)  # fmt: skip
+def test_all_keyframes_of_a_face_come_to_have_the_same_halves(keys: Any, half: str, given: Any, after: Any) -> None:
+    before = [{**key, "seconds": 2 * place, "start": "auto"} for place, key in enumerate(keys)]
+    found = played(True, {"1": before}, f"half = {json.dumps(half)}; wish({json.dumps(given)});")["1"]
+    assert found == [{**plain(each), "seconds": 2 * place, "start": "auto"} for place, each in enumerate(after)]
+
+
+def test_between_keyframes_a_half_waits_for_what_the_other_one_is_there() -> None:
+    keys = [{"upper": SAD, "seconds": 0, "start": "auto"}, {"upper": ASIDE, "seconds": 2, "start": "auto"}]
+    asked = f"photo.at = 1; half = 'lower'; wish({json.dumps(HAPPY)});"
+    assert played(True, {"1": keys}, asked) == {"1": keys}
+    there = {"upper": {"expression": "sad", "intensity": 0.6}}
+    known = f"said = {{1: {{wish: {json.dumps(there)}}}}}; good = copy(wishes); saidAt = base();"
+    found = played(True, {"1": keys}, known + asked)["1"]
+    assert [each["seconds"] for each in found] == [0, 1, 2]
+    assert found[1]["upper"] == there["upper"] and all(each["lower"]["expression"] == "happy" for each in found)

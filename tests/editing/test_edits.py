@@ -13,7 +13,7 @@ from mien.editing.edits import make_edits, taken_by_auto
 from mien.editing.reading import read_images
 from mien.errors import ConditionError
 from mien.spaces import DiscSpace, LabelSpace, Space
-from mien.warping import apply
+from mien.warping import EditMaps, apply, half_window, weighted
 
 DISC = DiscSpace(("neutral", "happy", "sad"), (0.0, math.pi / 2))  # happy to the right, sad upwards
 SIZE = 16
@@ -223,3 +223,17 @@ def test_halves_and_whole_faces_in_one_batch_and_as_steps() -> None:
         assert np.allclose(halves.delta[:, :7], happy.delta[:, :7]) and np.allclose(
             halves.delta[:, 10:], sad.delta[:, 10:]
         )
+
+
+def test_a_half_is_neither_moved_nor_wiped_where_it_is_not_named() -> None:
+    ones = EditMaps(*(np.ones((count, SIZE, SIZE), np.float32) for count in (2, 1, 1)))
+    for lower, (kept, left) in ((True, (slice(10, None), slice(7))), (False, (slice(7), slice(10, None)))):
+        windowed = weighted(ones, half_window(SIZE, lower))
+        for each in windowed:
+            assert each is not None and (each[:, kept] == 1).all() and not each[:, left].any()
+
+
+@pytest.mark.parametrize("seen", [{"hapy": 1.0}, {"happy": "much"}, {"happy": math.nan}])
+def test_what_cannot_have_been_seen_is_refused(seen: dict) -> None:
+    with pytest.raises(ConditionError, match="nobody can see"):
+        make_edits(Painter(), grey(60), [Condition.named("sad", 1.0)], seen)

@@ -9,7 +9,18 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from films_made import Brightener, Squares, planes, scene, sound_packets, times, write_film, write_gif
+from films_made import (
+    Brightener,
+    Squares,
+    darkened_where_neutral,
+    planes,
+    scene,
+    seen_as_happy,
+    sound_packets,
+    times,
+    write_film,
+    write_gif,
+)
 
 from mien.conditions import Condition
 from mien.editing import Editor
@@ -167,6 +178,35 @@ def test_the_expression_of_a_face_itself_is_averaged_over_time(editor: Editor, t
     assert neutral + happy == pytest.approx(np.ones(60)) and not face.expressed[:, 2:].any()
     (unread,) = find_faces(editor, film, read=False).faces
     assert unread.expressed.size == 0 and not unread.standing.any()
+
+
+def test_half_of_what_is_there_and_not_asked_for_is_taken_away_first(editor: Editor, tmp_path: Path) -> None:
+    model: Any = editor.model
+    model.render, model.read = darkened_where_neutral, seen_as_happy
+    film = write_film(tmp_path / "film.mp4", [scene({"red": (100, 100, 40)})] * 12)
+    sad = Condition.named("sad", 0.8)
+    added = {}
+    for start in ("auto", "direct"):
+        out, _ = edit(editor, film, sad, start=start)
+        added[start] = light(film, out, [(100, 100)] * 12)[6]
+    assert added["direct"] == pytest.approx(51, abs=1.5)
+    assert added["auto"] == pytest.approx(51 - 51 / 2, abs=1.5)
+
+
+@pytest.mark.parametrize("start", ["auto", "direct", "keep"])
+def test_half_a_face_is_edited_and_the_other_one_is_as_it_was_filmed(
+    editor: Editor, tmp_path: Path, start: str
+) -> None:  # fmt: skip
+    film = write_film(tmp_path / "film.mp4", [scene({"red": (100, 100, 40)})] * 8)
+    found = {}
+    for half in ("upper", "lower"):
+        path = Keyframes.parse([f"0:{half}=happy@0.2", f"0.2:{half}=happy@0.8"])
+        out, _ = edit(editor, film, path, start=start)
+        (*_, before), (*_, after) = planes(film), planes(out)
+        found[half] = (after[0].astype(float) - before[0])[:, 98:102].mean(axis=1)
+    upper, lower = slice(84, 96), slice(106, 116)  # rows of the face, whose middle is at 100
+    assert found["upper"][upper].min() > 30 and np.abs(found["upper"][lower]).max() < 2
+    assert found["lower"][lower].min() > 30 and np.abs(found["lower"][upper]).max() < 2
 
 
 def test_a_film_without_a_face_is_an_error_and_nothing_is_written(editor: Editor, tmp_path: Path) -> None:

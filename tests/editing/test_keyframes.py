@@ -133,3 +133,9 @@ def test_a_half_that_is_left_alone_has_no_way_to_what_it_shall_express(first: st
     with pytest.raises(ConditionError, match="half of the face has no way to go") as error:
         path.check(DISC)
     assert "both keyframes" in error.value.hint
+
+
+def test_which_half_has_no_way_is_said() -> None:
+    begin, end = Condition.parse("upper=sad,fear/lower=happy"), Condition.parse("upper=135@0.4/lower=happy")
+    with pytest.raises(ConditionError, match="upper half: between `sad"):
+        between(begin, end, 0.5, DISC)

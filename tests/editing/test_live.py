@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from films_made import Brightener, Squares, scene, write_film
+from films_made import Brightener, Squares, darkened_where_neutral, scene, seen_as_happy, write_film
 from PIL import Image
 
 from mien.conditions import Condition
@@ -64,6 +65,28 @@ def test_a_model_without_neutral_edits_faces_as_they_are_and_one_without_a_disc_
     assert light(edited) == pytest.approx(0.8 * FULL, abs=1)
     with pytest.raises(ConditionError, match="no disc to move on"):
         live(editor, start="keep")
+
+
+def test_half_of_what_is_there_and_not_asked_for_is_taken_away_first(editor: Editor) -> None:
+    model: Any = editor.model
+    model.render, model.read = darkened_where_neutral, seen_as_happy
+    for start, expected in (("auto", 0.8 * FULL - 25.5), ("direct", 0.8 * FULL)):
+        show = live(editor, start=start)
+        show.ask(Wish(Condition.named("sad", 0.8)))
+        for index in range(12):
+            edited = show.edit(STILL, index / 20)
+        assert light(edited) == pytest.approx(expected, abs=1)
+
+
+def test_halves_come_back_from_nothing_as_they_were_asked_for(editor: Editor) -> None:
+    halves = Condition.parse("upper=sad@0.9/lower=happy@0.3")
+    show = live(editor)
+    show.ask(Wish(halves))
+    show.ask(show.wish.at(0.0))
+    assert show.describe()["intensity"] == 0 and show.describe()["code"] is None
+    show.ask(show.wish.at(0.45))
+    assert [half.intensity for _, half in show.wish.condition.halves] == pytest.approx([0.45, 0.15])
+    assert show.wish.at(0.9).condition == halves
 
 
 def test_a_blend_that_is_no_step_does_not_end_the_camera(editor: Editor) -> None:

@@ -41,6 +41,9 @@ def test_a_sweep_goes_from_neutral_to_the_expression_and_back() -> None:
     assert strengths[0] == 0 and strengths[10] == pytest.approx(0.8)
     assert strengths[1:] == pytest.approx(strengths[:0:-1])
     assert walk("sweep", LabelSpace(BASIC), 4, HAPPY)[2] == HAPPY
+    halves = Condition.parse("upper=happy@0.8/lower=sad@0.4")
+    there = walk("sweep", SPACE, 4, halves)
+    assert there[2] == halves and [half.intensity for _, half in there[1].halves] == pytest.approx([0.4, 0.2])
 
 
 def test_ways_that_do_not_exist_are_refused() -> None:

@@ -178,7 +178,7 @@ def curves(runs: options.LoggedRuns, out: options.CurvesOut, over: options.Progr
     """Draw how trainings went: losses, judged F1, speed.
 
     Of models and of judges, also while they train; several runs are drawn over each other. Thick lines are means over a
-    twentieth of a run, pale ones what was logged, and the critic's losses are dashed.
+    twentieth of what was logged, pale ones what was logged, and the critic's losses are dashed.
 
     Example: mien curves runs/ganmut -o curves.png
 
