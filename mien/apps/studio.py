@@ -8,7 +8,7 @@ machine.
     GET  /photos/KEY/before?view=0                JPEG of the whole photo (0) or of the surroundings of a face (1, ...)
     POST /photos/KEY/after                        {"wishes": {"1": {"expression": "happy", "intensity": 0.8}}, "view": 0}
     POST /photos/KEY/save                         {"wishes": ..., "format": "png"}; answers with the file
-    GET  /photos/KEY/faces/1/expressions?start=auto   small pictures of the face with each expression
+    GET  /photos/KEY/faces/1/expressions?start=auto   small pictures of the face with each expression; `half=upper`
     GET  /photos/KEY/faces/1/gamut.png, sweep.png     figures of the face
 
     POST /films?name=talk.mp4                     a file; answers with its key while its faces are being found
@@ -128,7 +128,8 @@ class _Page(LocalPage):
             self.send(_jpeg(picture.view(int(query.get("view", 0))).pixels, picture), "image/jpeg")
         elif found := re.fullmatch(r"faces/(\d+)/expressions", asked):
             start = parse_start(query.get("start", "auto"))
-            pictures = self.studio.thumbnails(picture, int(found[1]), _THUMBNAIL_INTENSITY, start, _THUMBNAIL)
+            asked_of = picture, int(found[1]), _THUMBNAIL_INTENSITY, start, _THUMBNAIL
+            pictures = self.studio.thumbnails(*asked_of, query.get("half", ""))
             self.send_json({name: _data_url(pixels, picture) for name, pixels in pictures.items()})
         elif found := re.fullmatch(r"faces/(\d+)/(gamut|sweep)\.png", asked):
             self.send(self.studio.figure(picture, int(found[1]), found[2]), "image/png")

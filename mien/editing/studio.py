@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.conditions import Condition
+from mien.conditions import HALVES, Condition
 from mien.editing.edits import Start
 from mien.editing.figures import gamut_figure, sweep_figure
 from mien.editing.open_films import OpenFilm
@@ -170,12 +170,20 @@ class Studio:
         return encode_photo(f"photo{suffix}", self.editor.paste(photo.photo, renderings), photo.photo, mark)
 
     def thumbnails(
-        self, photo: OpenPhoto, number: int, intensity: float, start: Start, size: int
+        self, photo: OpenPhoto, number: int, intensity: float, start: Start, size: int, half: str = ""
     ) -> dict[str, np.ndarray]:
-        """Return a face with each of the model's expressions, and as it is in the `photo`, uint8 (size, size, 3)."""
+        """Return a face, or its `upper` or `lower` half, with each of the model's expressions, and as it is in the `photo`.
+
+        Each is uint8 (size, size, 3).
+        """
+        if half and half not in HALVES:
+            raise ConditionError(f"a face has no {half} half", hint=f"give one of {', '.join(HALVES)}")
         face, names = photo.face(number), self.editor.space.expressions
+        wanted = [Condition.named(name, intensity) for name in names]
+        if half:
+            wanted = [Condition.of_halves(**{half: condition}) for condition in wanted]
         with self._rendering:
-            renderings = self.editor.render(face, [Condition.named(name, intensity) for name in names], start)
+            renderings = self.editor.render(face, wanted, start)
         pictures = self.editor.preview(photo.shown, renderings, size)
         before = crop_face(photo.shown.pixels, face.alignment, size)
         return {"photo": before, **dict(zip(names, pictures, strict=True))}

@@ -109,6 +109,12 @@ def test_small_pictures_and_figures(page: Browser, opened: dict[str, Any]) -> No
     face = f"/photos/{opened['key']}/faces/1"
     pictures = page.json(f"{face}/expressions?start=direct")
     assert len(pictures) == 8 and all(decoded(picture).shape == (96, 96, 3) for picture in pictures.values())
+    upper = page.json(f"{face}/expressions?start=direct&half=upper")
+    whole, halved, before = (
+        decoded(each)[..., 0].astype(int) for each in (pictures["happy"], upper["happy"], upper["photo"])
+    )
+    assert np.abs(halved[:30] - whole[:30]).mean() < 2 < np.abs(halved[70:] - whole[70:]).mean()
+    assert np.abs(halved[70:] - before[70:]).mean() < 2
     content, headers = page.fetch(f"{face}/sweep.png")
     assert headers["Content-Type"] == "image/png" and read_image(content).shape[0] > 500
 

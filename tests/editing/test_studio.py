@@ -199,3 +199,5 @@ def test_what_cannot_be_opened_or_wished_is_refused(studio: Studio) -> None:
         studio.save(studio.photo(key), {3: HAPPY}, ".png")
     with pytest.raises(FaceError, match="no face 0"):
         studio.thumbnails(studio.photo(key), 0, 0.9, "direct", 40)
+    with pytest.raises(ConditionError, match="no left half"):
+        studio.thumbnails(studio.photo(key), 1, 0.9, "direct", 40, "left")
