@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL, parse_expression
@@ -137,6 +138,16 @@ class Condition:
         outward = {name: share for name, share in self.shares if name != NEUTRAL}
         norm, intensity = math.hypot(*outward.values()), self.intensity * min(1.0, sum(outward.values()))
         return [(share / norm, Condition.named(name, intensity)) for name, share in outward.items()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the condition as pages send it: `expression` or `angle` (degrees) with `intensity`, or each half."""
+        if self.halves:
+            return {name: half.to_json() for name, half in self.halves}
+        strength = {"intensity": round(self.intensity, 2)}
+        if self.angle_radians is not None:
+            return {"angle": round(math.degrees(self.angle_radians), 1), **strength}
+        names = ",".join(name if share == 1 else f"{name}:{share:.3g}" for name, share in self.shares)
+        return {"expression": names, **strength}
 
     def __str__(self) -> str:
         if self.halves:

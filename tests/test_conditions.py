@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from mien.apps.pages import condition_of
 from mien.conditions import Condition, parse_wish
 from mien.errors import ConditionError
 
@@ -156,3 +157,12 @@ def test_a_change_reaches_each_half() -> None:
     assert SAD.changed(louder) == Condition.named("sad", 1.0)
     both = Condition.of_halves(upper=SAD, lower=HAPPY).changed(louder)
     assert both == Condition.parse("upper=sad/lower=happy", 1.0)
+
+
+def test_what_a_page_is_told_comes_back_as_the_same_condition() -> None:
+    both = Condition.of_halves(
+        upper=Condition.blend({"sad": 1, "fear": 3}, 0.4), lower=Condition.polar(math.pi / 2, 0.2)
+    )
+    told = {"upper": {"expression": "sad:0.25,fear:0.75", "intensity": 0.4}, "lower": {"angle": 90.0, "intensity": 0.2}}
+    assert both.to_json() == told and condition_of(told) == both
+    assert HAPPY.to_json() == {"expression": "happy", "intensity": 0.5} and condition_of(HAPPY.to_json()) == HAPPY

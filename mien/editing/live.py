@@ -219,6 +219,7 @@ class LiveEditor:
             "angles": angles_in_degrees(space),
             "condition": str(condition),
             "intensity": condition.intensity,
+            "wish": condition.to_json(),
             "code": place_of(space, condition),
             "shown": self.wish.shown,
             "frames_per_second": round(self.rate, 1),

@@ -6,7 +6,6 @@ come out the same again.
 
 from __future__ import annotations
 
-import math
 import secrets
 import tempfile
 import threading
@@ -251,7 +250,7 @@ class Studio:
         """Say what was asked of a face, where that is in the space, and what the critic sees there after the edit."""
         space, condition = self.editor.space, rendering.condition
         said: dict[str, Any] = {"condition": str(condition), "code": place_of(space, condition)}
-        said["wish"] = _wish_of(condition)
+        said["wish"] = condition.to_json()
         if can_read(self.editor.model):
             after = np.rint(apply(rendering.face.crop, rendering.edit)).astype(np.uint8)
             said["reading"] = told(self.editor.read(replace(rendering.face, crop=after)))
@@ -261,13 +260,3 @@ class Studio:
 def _is_dead(opened: OpenPhoto | OpenFilm) -> bool:
     """Say whether this is a film in which no faces were found, or are not to be."""
     return isinstance(opened, OpenFilm) and opened.finding.state in ("failed", "stopped")
-
-
-def _wish_of(condition: Condition) -> dict[str, Any]:
-    """Return a condition as a page sends it."""
-    if condition.halves:
-        return {name: _wish_of(half) for name, half in condition.halves}
-    if condition.angle_radians is not None:
-        return {"angle": round(math.degrees(condition.angle_radians), 1), "intensity": round(condition.intensity, 2)}
-    names = ",".join(name if share == 1 else f"{name}:{share:.3g}" for name, share in condition.shares)
-    return {"expression": names, "intensity": round(condition.intensity, 2)}

@@ -199,3 +199,43 @@ def test_between_keyframes_a_half_waits_for_what_the_other_one_is_there() -> Non
     found = played(True, {"1": keys}, known + asked)["1"]
     assert [each["seconds"] for each in found] == [0, 1, 2]
     assert found[1]["upper"] == there["upper"] and all(each["lower"]["expression"] == "happy" for each in found)
+
+
+def live_page(calls: str) -> Any:
+    page = script("live.html")
+    functions = page[page.index("const sides =") : page.index("// One request at a time")]
+    place = page[page.index("function place(") : page.index("function draw(state)")]
+    return json.loads(node(f"let half = '';\n{functions}\n{place}\n{calls}"))
+
+
+@pytest.mark.parametrize(
+    ("half", "before", "after"),
+    [
+        ("", plain(HALVES), plain(HAPPY)),
+        ("upper", plain(ASIDE), {"upper": plain(HAPPY), "lower": plain(ASIDE)}),
+        ("lower", plain(HALVES), {"upper": HALVES["upper"], "lower": plain(HAPPY)}),
+        ("lower", {"upper": plain(ASIDE)}, {"upper": plain(ASIDE), "lower": plain(HAPPY)}),
+    ],
+)
+def test_the_live_page_changes_one_half_and_leaves_the_other(half: str, before: Any, after: Any) -> None:
+    given = json.dumps(plain(HAPPY))
+    said = live_page(f"half = {json.dumps(half)}; console.log(JSON.stringify(wanted({json.dumps(before)}, {given})));")
+    assert said == after
+
+
+def test_wishes_of_the_live_page_that_wait_become_one() -> None:
+    calls = (
+        "let next = later(null, {expression: 'sad', intensity: 0.2}); next = later(next, {upper: {angle: 9}});"
+        "next = later(next, {shown: false}); console.log(JSON.stringify(next));"
+    )
+    assert live_page(calls) == {"intensity": 0.2, "upper": {"angle": 9}, "shown": False}
+
+
+def test_where_a_half_is_on_the_disc_of_the_live_page() -> None:
+    wishes = [
+        {"expression": "sad", "intensity": 0.5}, {"angle": 180, "intensity": 1},
+        {"expression": "neutral", "intensity": 1}, {"expression": "sad:0.5,fear:0.5", "intensity": 1},
+    ]  # fmt: skip
+    calls = f"console.log(JSON.stringify({json.dumps(wishes)}.map(wish => place(wish, {{sad: 90}}))));"
+    sad, aside, neutral, blend = live_page(calls)
+    assert sad == pytest.approx([0, 0.5]) and aside == pytest.approx([-1, 0]) and neutral == [0, 0] and blend is None
