@@ -3,7 +3,7 @@
     editor = mien.load()                                    # the model that ships; or a run folder, .safetensors, .onnx
     photo = mien.read_photo("portrait.jpg")
     face = editor.find(photo)[0]                            # slow: detect and align, once
-    smile = mien.Condition.named("happy", 0.8)              # or .blend({...}), .polar(angle, intensity)
+    smile = mien.Condition.named("happy", 0.8)              # or .blend, .polar, .of_halves, .parse
     pixels = editor.paste(photo, editor.render(face, [smile]))
     mien.write_photo("out.jpg", pixels, like=photo, mark=editor.mark(str(smile)))  # the mark: edited by AI
 

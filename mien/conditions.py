@@ -95,7 +95,7 @@ class Condition:
             name, _, weight = text.partition(":")
             raise ConditionError(
                 f"`{text}` is one expression: a share of nothing else means nothing",
-                hint=f"for a weaker one say its intensity: `{name}@{weight}`",
+                hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{name}@{weight}`",
             )
         return condition
 

@@ -76,7 +76,7 @@ def test_the_parts_of_a_blend_by_hand() -> None:
 def test_a_share_of_nothing_else_is_no_intensity() -> None:
     with pytest.raises(ConditionError, match="means nothing") as error:
         Condition.parse("happy:0.3")
-    assert error.value.hint == "for a weaker one say its intensity: `happy@0.3`"
+    assert error.value.hint == "for a weaker one say its intensity: `--intensity 0.3`, or `happy@0.3`"
 
 
 # --- halves of a face --------------------------------------------------------------------------------------------
