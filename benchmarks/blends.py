@@ -12,14 +12,13 @@ Pairs that lie opposite each other have no place on the disc and count in the ot
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
+from neutral_faces import neutral_images, options
 from record import record
 
 from mien.classifiers import Classifier, load_classifier
@@ -54,21 +53,14 @@ def neighbours(space: DiscSpace, pair: tuple[str, str]) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="prepared set")
-    parser.add_argument("--model", default=None, help="shipped name, run folder or file; default: the shipped one")
-    parser.add_argument("--faces", type=int, default=100, help="number of neutral validation faces")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
+    parser = options(__doc__)
     given = parser.parse_args()
 
     prepared, model = PreparedSet.open(given.data), load_model(given.model)
     space = model.space
     if not isinstance(space, DiscSpace) or prepared.size != model.image_size:
         parser.error(f"the model must have a disc, and the set images of {model.image_size} px")
-    neutral = prepared.select("validation", (NEUTRAL,))
-    rows = np.sort(np.random.default_rng(given.seed).permutation(neutral)[: given.faces])
-    images = prepared.images(rows).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    images = neutral_images(prepared, given.faces, given.seed)
 
     def rendered(condition: Condition) -> Maps:
         return model.render(images, np.tile(space.code(condition), (len(images), 1)))

@@ -10,12 +10,11 @@ of edits in which a judge gives the upper half's more than the lower half's; ove
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from neutral_faces import neutral_images, options
 from record import record
 
 from mien.classifiers import load_classifier
@@ -41,19 +40,13 @@ def edited(model: object, images: np.ndarray, conditions: Sequence[Condition]) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="prepared set")
-    parser.add_argument("--model", default=None, help="shipped name, run folder or file; default: the shipped one")
-    parser.add_argument("--faces", type=int, default=100, help="number of neutral validation faces")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
+    parser = options(__doc__)
     given = parser.parse_args()
 
     prepared, model = PreparedSet.open(given.data), load_model(given.model)
     if prepared.size != model.image_size:
         parser.error(f"the set must have images of {model.image_size} px")
-    rows = np.random.default_rng(given.seed).permutation(prepared.select("validation", (NEUTRAL,)))[: given.faces]
-    images = prepared.images(np.sort(rows)).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    images = neutral_images(prepared, given.faces, given.seed)
     names = [name for name in model.space.expressions if name != NEUTRAL]
     pure = {name: Condition.named(name, _INTENSITY) for name in names}
     alone = {

@@ -2,8 +2,8 @@
 
     python browser_driven.py URL PICTURE WIDTH HEIGHT < STEPS
 
-STEPS is a JSON list of JavaScript; each runs as soon as the one before has given something other than false, null or
-undefined: a step that waits asks again and again. Printed are the last values; PICTURE is what the window shows at last.
+STEPS is a JSON list of JavaScript; each runs as soon as the one before has given something other than false, 0, an empty
+text or nothing: a step that waits asks again and again. Printed is what each gave; PICTURE is what the window shows last.
 Exit code 3: no browser can be started here.
 """
 

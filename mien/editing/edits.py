@@ -92,6 +92,8 @@ def _whole_edits(
         codes = _moved(model, image, codes)
     if start == "auto":
         start = _read(model, image).expressions if _takes_away(model) else {}
+    elif isinstance(start, Mapping):
+        _check_seen(model.space, start)
     shares = [_taken_away(model.space, start, condition) for condition in conditions]
     bases = _without(model, image, shares)
     images = [bases[share][1] for share, recipe in zip(shares, recipes, strict=True) for _ in recipe]
@@ -134,7 +136,6 @@ def _mixed(recipes: Sequence[Sequence[tuple[float, Condition]]], parts: Sequence
 def _taken_away(space: Space, start: Start | Seen | float, condition: Condition) -> float:
     """Return how much of the expression that is there is taken away first, 0 to 1; none by a model without neutral."""
     if isinstance(start, Mapping):
-        _check_seen(space, start)
         return round(taken_by_auto(space, start, condition), 3) if NEUTRAL in space.expressions else 0.0
     if isinstance(start, str):  # `direct` and `keep`
         return 0.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsing import Browser
 from PIL import Image
 
 import mien as package
@@ -53,20 +53,15 @@ def browse(tmp_path: Path) -> Callable[..., Any]:
     return through
 
 
-def serving(server: Any) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.address
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture
 def studio_page(portrait: Image.Image, tmp_path: Path) -> Iterator[str]:
     portrait.save(tmp_path / "portrait.png")
     opened = Studio(package.load())
     opened.open((tmp_path / "portrait.png").read_bytes(), "portrait.png")
-    yield from serving(studio.serve(opened, 0, []))
+    server = studio.serve(opened, 0, [])
+    with Browser.on(server):
+        yield server.address
+    server.server_close()
 
 
 def test_the_halves_of_a_face_are_edited_by_clicking(studio_page: str, browse: Callable[..., Any]) -> None:
@@ -112,10 +107,11 @@ def test_the_live_page_shows_what_it_was_told(portrait: Image.Image, browse: Cal
         package.load(), lambda: repeat(np.asarray(portrait)), Wish(Condition.parse("upper=sad@0.8/lower=happy@0.3"))
     )
     editor.start()
+    server = live.serve(editor, 0)
     try:
-        for address in serving(live.serve(editor, 0)):
+        with Browser.on(server):
             strength, _ = browse(
-                address,
+                server.address,
                 [
                     SAYS.format("upper half sad @ 0.8, lower half happy @ 0.3"),
                     "document.getElementById('dot').hasAttribute('hidden')",
@@ -126,6 +122,7 @@ def test_the_live_page_shows_what_it_was_told(portrait: Image.Image, browse: Cal
                     "document.getElementById('strength').textContent",
                 ],
             )
-            assert strength == "0.30"
+        assert strength == "0.30"
     finally:
         editor.stop()
+        server.server_close()
