@@ -197,7 +197,7 @@ class Batches:
             raw = self._resident[to_device(here, self.device)]
         elif raw is None:
             raw = _read(self._prepared, self.rows[here.numpy()])
-        images = self.fit(to_device(raw, self.device) if raw.device != self.device else raw)
+        images = self.fit(to_device(raw, self.device))
         grid = None
         if self.augmentation is not None:
             generator = torch.Generator().manual_seed(seed_of("augmentation", self.seed, step))

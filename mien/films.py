@@ -81,11 +81,14 @@ def _numbered(frames: Iterable[Any], numbers: dict[int, int], first: int) -> Ite
 @contextlib.contextmanager
 def open_film(path: Path | str) -> Iterator[Any]:
     """Open a file as PyAV's input container, closed when the block ends; `FilmError` where it holds no pictures."""
+    import av
     import av.error
 
     path = Path(path)
+    # Tags in another encoding than UTF-8: PyAV 19 keeps their bytes, versions before it refuse the film unless told.
+    tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
     try:
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(str(path), **tolerant)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if not path.exists():
             raise FilmError(f"no such file: `{path}`", hint="check the path") from None

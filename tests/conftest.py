@@ -48,6 +48,15 @@ for _kind in (GANmutConfig, GaussianGANmutConfig, StarGANConfig):
 torch.set_num_threads(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs, here and in the processes that tests start, unless it is the tests of GPUs that were asked for.
+
+    What is promised to the bit, or for several processes, is promised for the processor.
+    """
+    if "not gpu" in config.getoption("markexpr"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with slow tests first: a file stays with one process, and the last one to end decides."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}

@@ -165,6 +165,22 @@ def test_the_mark_and_the_title_can_be_read_back(tmp_path: Path, suffix: str) ->
     assert read_film_mark(source) is None
 
 
+def test_tags_in_another_encoding_neither_stop_a_film_nor_get_lost(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "in.mp4", FRAMES[:2], title="Zagrxb", comment="by the sxa")
+    content = source.read_bytes()
+    assert content.count(b"Zagrxb") == content.count(b"by the sxa") == 1
+    latin = content.replace(b"Zagrxb", "Zagréb".encode("latin-1")).replace(b"the sxa", "the séa".encode("latin-1"))
+    source.write_bytes(latin)
+    mark = EditMark("happy @ 0.9", "brightener 0000")
+    for suffix in (".mp4", ".webm"):
+        copy(source, tmp_path / f"out{suffix}", crf=30, mark=mark)
+        written = (tmp_path / f"out{suffix}").read_bytes()
+        assert b"Zagr" in written and b"by the s" in written and mark.describe().encode() in written
+        assert read_film_mark(tmp_path / f"out{suffix}") is not None
+        with open_film(tmp_path / f"out{suffix}") as film:
+            assert len(list(film.decode(video=0))) == 2
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FilmError, match=r"no film can be written as `\.avi`"):
         FilmWriter(tmp_path / "x", ".avi")
