@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 #: Versions of ONNX's operators that were tried.
 OPSETS = range(18, 24)
 OPSET = 20
+#: The first torch that was seen to write every model; 2.6 writes none, 2.8 and 2.9 not the Gaussian one.
+OLDEST_TORCH = "2.11"
 #: Largest difference between onnxruntime and torch that an export may show: in displacements (1 is half the crop), in
 #: light (1 is half the range of a pixel, so that a grey level is 0.008), in probabilities, and in places of the disc.
 TOLERANCE = 1e-4
@@ -74,7 +76,11 @@ def export_onnx(source: str | Path | None, out: str | Path, opset: int = OPSET) 
     with tempfile.TemporaryDirectory(prefix="mien-") as folder:
         model = as_exported(source, Path(folder))
     content = seal(_describe(model, _halve(_without_traces(_trace(model, opset)))))
-    check(model, open_portable(content, "the export"))
+    try:
+        written = open_portable(content, "the export")
+    except WeightsError as error:
+        raise WeightsError(str(error), hint=_advice(error.hint)) from error
+    check(model, written)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, content)
     return out
@@ -108,10 +114,15 @@ def _trace(model: Model, opset: int) -> onnx.ModelProto:
             )
         except torch.onnx.OnnxExporterError as error:  # its message is a page
             raise WeightsError(
-                f"torch cannot export this model: {str(error).splitlines()[0]}", hint="try another --opset"
+                f"torch cannot export this model: {str(error).splitlines()[0]}", hint=_advice("try another --opset")
             ) from error
     assert program is not None
     return program.model_proto
+
+
+def _advice(usual: str) -> str:
+    """Return what to try where an export fails: first of all a torch that is known to write every model."""
+    return usual if torch.__version__ >= OLDEST_TORCH else f"`pip install -U 'torch>={OLDEST_TORCH}'`"
 
 
 def _rendered(model: Model) -> tuple[str, ...]:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from drawn_datasets import write_class_folders, write_fer2013
 
 from mien.classifiers import load_classifier
+from mien.prepared import PreparedSet
 from mien.pretrained import load_model
 from mien.runs import Run
 
@@ -55,3 +57,30 @@ def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tm
     again = run(tmp_path)
     assert (again.returncode, again.stdout) == (0, done.stdout)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_one_script_prepares_what_is_trained_on_and_goes_on(tmp_path: Path) -> None:
+    fer2013, faces = write_fer2013(tmp_path / "fer2013"), write_class_folders(tmp_path / "faces")
+    arguments = [str(SCRIPT.with_name("prepare_released.sh")), fer2013, faces, tmp_path / "data"]
+    environment = {**os.environ, "PYTHON": sys.executable}
+
+    def prepare(*more: object) -> subprocess.CompletedProcess[str]:
+        given = [*map(str, arguments), "--detector", "none", "--workers", "1", *map(str, more)]
+        return subprocess.run(given, capture_output=True, text=True, env=environment, timeout=300)
+
+    (whole := tmp_path / "faces" / "train").rename(hidden := tmp_path / "hidden")
+    (tmp_path / "faces" / "validation").rename(tmp_path / "hidden too")
+    assert (stopped := prepare()).returncode != 0 and "faces" in stopped.stderr
+    hidden.rename(whole)
+    (tmp_path / "hidden too").rename(tmp_path / "faces" / "validation")
+    assert (done := prepare()).returncode == 0, done.stderr
+    counts = {}
+    for name, size in (("fer2013-48", 48), ("fer2013-64", 64), ("mixed-128", 128)):
+        prepared = PreparedSet.open(tmp_path / "data" / name)
+        assert prepared.size == size
+        counts[name] = len(prepared.select("train"))
+    assert counts["mixed-128"] > counts["fer2013-48"] >= counts["fer2013-64"] > 0  # some are left out by their number
+    usage = subprocess.run([arguments[0]], capture_output=True, text=True)
+    assert (usage.returncode, usage.stderr.strip()) == (
+        2, "usage: scripts/prepare_released.sh FER2013 FACES_WILD DATA [OPTIONS]",
+    )  # fmt: skip
