@@ -86,7 +86,7 @@ def open_film(path: Path | str) -> Iterator[Any]:
 
     path = Path(path)
     # Tags in another encoding than UTF-8: PyAV 19 keeps their bytes, versions before it refuse the film unless told.
-    tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+    tolerant: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
     try:
         container = av.open(str(path), **tolerant)
     except (av.error.FFmpegError, OSError, ValueError) as error:
