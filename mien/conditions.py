@@ -6,6 +6,7 @@ conditions into the numbers that it was trained on.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -41,6 +42,11 @@ class Condition:
         _check_intensity(self.intensity)
         if self.angle_radians is not None and not math.isfinite(self.angle_radians):
             raise ConditionError(f"angle {self.angle_radians} is not a finite number", hint="give degrees, e.g. 135")
+        if sum((bool(self.shares), self.angle_radians is not None, bool(self.halves))) != 1:
+            raise ConditionError(
+                "a condition has either expressions, an angle or halves",
+                hint="make it with `Condition.named`, `blend`, `polar`, `of_halves` or `parse`",
+            )
 
     @staticmethod
     def named(expression: str, intensity: float = 0.9) -> Condition:
@@ -85,6 +91,10 @@ class Condition:
         weights: dict[str, float] = {}
         for part in text.split(","):
             name, colon, weight = part.partition(":")
+            if colon and name.strip().lower() in HALVES:
+                raise ConditionError(
+                    f"`{part.strip()}` does not say what half a face shall express", hint=_HALVES_EXAMPLE
+                )
             try:
                 known = parse_expression(name)
                 weights[known] = weights.get(known, 0.0) + (float(weight) if colon else 1.0)
@@ -105,6 +115,8 @@ class Condition:
 
     def half(self, name: str) -> Condition | None:
         """Return what `upper` or `lower` half of the face shall express; None where it is to stay as it is."""
+        if name not in HALVES:
+            raise ConditionError(f"a face has no {name} half", hint=f"say {' or '.join(HALVES)}")
         return dict(self.halves).get(name) if self.halves else self
 
     def changed(self, change: Callable[[Condition], Condition]) -> Condition:
@@ -192,9 +204,16 @@ def _parse_halves(text: str, intensity: float) -> Condition:
         name, equals, wish = (piece.strip() for piece in part.partition("="))
         name = name.lower()
         if name not in HALVES or not equals or "=" in wish:
-            raise ConditionError(f"`{text}` does not say what half a face shall express", hint=_HALVES_EXAMPLE)
+            raise ConditionError(f"`{text}` does not say what half a face shall express", hint=_advice(name, wish))
         if name in halves:
             raise ConditionError(f"`{text}` says twice what the {name} half shall express", hint=_HALVES_EXAMPLE)
         refusal = ConditionError(f"`{part.strip()}` names no expression", hint=_HALVES_EXAMPLE)
         halves[name] = parse_wish(wish, intensity, refusal)
     return Condition.of_halves(**halves)
+
+
+def _advice(name: str, wish: str) -> str:
+    """Return what to say instead of `name=wish`, where the name is no half's: with `happy=0.5` an intensity is meant."""
+    with contextlib.suppress(ValueError, ConditionError):
+        return f"for an intensity say `{parse_expression(name)}@{float(wish):g}`"
+    return _HALVES_EXAMPLE

@@ -117,12 +117,37 @@ def test_halves_are_read_as_they_are_typed(text: str, wanted: Condition) -> None
         ("upper=sad@2", "out of range"),
         ("upper=sad@much", "`upper=sad@much` names no expression"),
         ("=sad", "`=sad` does not say"),
+        ("upper:sad", "`upper:sad` does not say what half"),
+        ("happy,lower:sad", "`lower:sad` does not say what half"),
     ],
 )
 def test_halves_that_mean_nothing_are_refused_with_a_hint(text: str, says: str) -> None:
     with pytest.raises(ConditionError, match=says) as error:
         Condition.parse(text)
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"), [("smile=0.50", "happy@0.5"), ("happy=lots", "upper=sad/"), ("x=1", "upper=sad/")]
+)
+def test_who_means_an_intensity_is_told_how_it_is_said(text: str, hint: str) -> None:
+    with pytest.raises(ConditionError, match="does not say what half") as error:
+        Condition.parse(text)
+    assert f"`{hint}" in error.value.hint
+
+
+def test_a_condition_has_one_form_and_a_face_two_halves() -> None:
+    halves = Condition.of_halves(upper=SAD).halves
+    for given in (
+        ((), 0.5, None, ()),
+        (SAD.shares, 0.5, 1.0, ()),
+        (SAD.shares, 0.5, None, halves),
+        ((), 0.5, 1.0, halves),
+    ):
+        with pytest.raises(ConditionError, match="either expressions, an angle or halves"):
+            Condition(*given)
+    with pytest.raises(ConditionError, match="no uper half"):
+        SAD.half("uper")
 
 
 def test_halves_of_halves_and_no_halves_are_refused() -> None:
