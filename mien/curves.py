@@ -14,8 +14,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mien.errors import ConfigError, RunError
+from mien.files import write_text
 from mien.plots import EXPRESSION_COLOURS, INK, SERIES, label_grid, legend, new_panels, save_figure, short, styled
-from mien.runs import Run, write_text
+from mien.runs import Run
 from mien.settings import require
 
 #: What is along x: critic steps, images of the training set that were learned from, or minutes of training (without pauses
@@ -164,7 +165,10 @@ def write_curves(runs: Sequence[Path], out: Path, over: str = "steps") -> Path:
             )
     figure = curves_figure(courses, unit)
     if figure is None:
-        raise RunError("there is no curve yet: nothing was logged twice", hint="wait, or write numbers: FILE.csv")
+        raise RunError(
+            "there is no curve: nothing was logged twice",
+            hint="wait while it trains; of one that is done write numbers, FILE.csv, or train with a smaller log_every",
+        )
     return save_figure(figure, out)
 
 

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from mien.datasets import drawn
 from mien.errors import ConfigError, WeightsError
+from mien.files import write_bytes
 from mien.images import luma
 from mien.portable import INPUTS, READ, RENDERED, PortableModel, metadata, open_portable, seal
 from mien.pretrained import Model, export, load_model
-from mien.runs import Run, write_bytes
+from mien.runs import Run
 from mien.spaces import DiscSpace
 from mien.version import VERSION
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 #: Versions of ONNX's operators that were tried.
 OPSETS = range(18, 24)
 OPSET = 20
-#: The first torch that was seen to write every model; 2.6 writes none, 2.8 and 2.9 not the Gaussian one.
+#: The first torch that was seen to write every model: 2.6 wrote none, 2.8 and 2.9 neither StarGAN nor the Gaussian one.
 OLDEST_TORCH = "2.11"
 #: Largest difference between onnxruntime and torch that an export may show: in displacements (1 is half the crop), in
 #: light (1 is half the range of a pixel, so that a grey level is 0.008), in probabilities, and in places of the disc.
@@ -63,8 +64,8 @@ def export_onnx(source: str | Path | None, out: str | Path, opset: int = OPSET) 
     """Write a model (as `mien.pretrained.load_model` takes it) to an ONNX file; returns the file's path.
 
     What is exported is what `mien.pretrained.export` would write, in the same precision and with the same hash. Raises
-    `WeightsError` where onnxruntime's outputs differ from torch's, `ConfigError` for an opset out of `OPSETS`; then
-    nothing is written.
+    `WeightsError` where onnxruntime's outputs differ from torch's, `ConfigError` for an opset out of `OPSETS` and a torch
+    before `OLDEST_TORCH`; then nothing is written.
     """
     out = Path(out)
     if out.suffix != ".onnx":
@@ -73,14 +74,15 @@ def export_onnx(source: str | Path | None, out: str | Path, opset: int = OPSET) 
         raise WeightsError(f"{out} is a folder", hint="name a file: NAME.onnx")
     if opset not in OPSETS:
         raise ConfigError(f"opset {opset} is out of range", hint=f"give {OPSETS[0]} to {OPSETS[-1]}")
+    if torch.__version__ < OLDEST_TORCH:
+        raise ConfigError(
+            f"ONNX files are written by torch {OLDEST_TORCH} or newer, and this is {torch.__version__}",
+            hint=f"`pip install -U 'torch>={OLDEST_TORCH}'`",
+        )
     with tempfile.TemporaryDirectory(prefix="mien-") as folder:
         model = as_exported(source, Path(folder))
     content = seal(_describe(model, _halve(_without_traces(_trace(model, opset)))))
-    try:
-        written = open_portable(content, "the export")
-    except WeightsError as error:
-        raise WeightsError(str(error), hint=_advice(error.hint)) from error
-    check(model, written)
+    check(model, open_portable(content, "the export"))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, content)
     return out
@@ -114,15 +116,10 @@ def _trace(model: Model, opset: int) -> onnx.ModelProto:
             )
         except torch.onnx.OnnxExporterError as error:  # its message is a page
             raise WeightsError(
-                f"torch cannot export this model: {str(error).splitlines()[0]}", hint=_advice("try another --opset")
+                f"torch cannot export this model: {str(error).splitlines()[0]}", hint="try another --opset"
             ) from error
     assert program is not None
     return program.model_proto
-
-
-def _advice(usual: str) -> str:
-    """Return what to try where an export fails: first of all a torch that is known to write every model."""
-    return usual if torch.__version__ >= OLDEST_TORCH else f"`pip install -U 'torch>={OLDEST_TORCH}'`"
 
 
 def _rendered(model: Model) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ def parse_expression(word: str, known: Sequence[str] = VOCABULARY) -> str:
         return name
     near = difflib.get_close_matches(name, [*known, *(a for a, n in ALIASES.items() if n in known)], n=1)
     guess = f"did you mean `{ALIASES.get(near[0], near[0])}`? " if near else ""
-    raise ConditionError(f"unknown expression `{word}`", hint=f"{guess}known: {', '.join(known)}")
+    of_all = "; a model may lack some (`mien info`)" if known is VOCABULARY else ""
+    raise ConditionError(f"unknown expression `{word}`", hint=f"{guess}known: {', '.join(known)}{of_all}")
 
 
 def compound_name(first: str, second: str) -> str:

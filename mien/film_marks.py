@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mien.films import open_film
+from mien.images import read_mark
 from mien.provenance import DIGITAL_SOURCE_TYPE, EditMark, merge_mark, parse_mark
 
 #: The box of an MP4 that holds XMP (XMP specification, part 3, "MPEG-4").
@@ -39,8 +40,13 @@ def append_xmp(file: Path, mark: EditMark) -> None:
 
 
 def read_film_mark(path: str | Path) -> dict[str, str] | None:
-    """Return the provenance that a film carries (MP4: XMP, Matroska and WebM: tags), or None where there is none."""
+    """Return the provenance that a film carries (MP4, WebP: XMP, Matroska and WebM: tags), or None where there is none.
+
+    A MOV and a GIF have the mark as a sentence for people alone: None.
+    """
     path = Path(path)
+    if path.suffix.lower() == ".webp":
+        return read_mark(path)
     if path.suffix.lower() in (".mp4", ".m4v"):
         with path.open("rb") as file:
             return parse_mark(_xmp(file))

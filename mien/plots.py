@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from mien.files import write_bytes
+
 #: For models, judges and sources, in this order.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#606068", "#b0a000")
 #: For expressions.
@@ -118,8 +120,6 @@ def short(name: str, longest: int = 26) -> str:
 
 def save_figure(figure: Any, path: Path) -> Path:
     """Write a figure as its suffix says (.png, .svg, .pdf), whole or not at all."""
-    from mien.runs import write_bytes
-
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, figure_bytes(figure, path.suffix.removeprefix(".").lower()))
     return path

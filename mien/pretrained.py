@@ -21,10 +21,11 @@ import numpy as np
 import torch
 
 from mien.errors import WeightsError
+from mien.files import file_sha256, write_text, write_together
 from mien.lineage import guides_of
 from mien.methods import METHODS, Method
 from mien.networks import count_parameters
-from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text, write_together
+from mien.runs import Run, read_tensors, write_tensors
 from mien.settings import config_from_mapping
 from mien.shipped import DEFAULT, FOLDER_CONFIG, FOLDER_WEIGHTS, WEIGHTS, shipped
 from mien.spaces import Space

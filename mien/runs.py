@@ -15,64 +15,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
-import hashlib
 import json
 import os
 import platform
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, RunError
+from mien.files import file_sha256, write_bytes, write_text
 from mien.prepared.lock import FolderLock
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Names in a run folder.
 _CONFIG, _LOCK = "config.json", "training.lock"
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hex SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _temporary(path: Path) -> Path:
-    """Return a name for what is not whole yet, each time another one: two may write the same file at once."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write under another name and rename; what cannot be written whole (a full disk) leaves nothing behind."""
-    write_together({path: content})
-
-
-def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together as `write_bytes` does: none of them appears before all of them are written."""
-    temporaries = {path: _temporary(path) for path in files}
-    appeared: list[Path] = []
-    try:
-        for path, content in files.items():
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-            temporaries[path].write_bytes(content)
-        for path, temporary in temporaries.items():
-            is_new = not path.exists()
-            os.replace(temporary, path)
-            appeared += [path] if is_new else []
-    except BaseException:
-        for path in (*temporaries.values(), *appeared):
-            path.unlink(missing_ok=True)
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is either the old one or the new one, never half."""
-    write_bytes(path, text.encode("utf-8"))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -100,6 +58,10 @@ def describe_machine() -> dict[str, str]:
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
         models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = models[0] if models else processor
+    try:
+        import torch
+    except ImportError:
+        return {"processor": processor, "gpu": "unknown", "threads": str(os.cpu_count()), "torch": "none"}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {"processor": processor, "gpu": gpu, "threads": str(torch.get_num_threads()), "torch": torch.__version__}
 

@@ -25,10 +25,11 @@ from mien.benchmark.results import Result, read_results
 from mien.classifiers import export_classifier, load_guide
 from mien.classifiers.settings import configure as configure_judge
 from mien.exporting import export_onnx
+from mien.files import write_text
 from mien.prepared import PreparedSet
 from mien.presets import settings_beside
 from mien.pretrained import WEIGHTS, export, training_seconds
-from mien.runs import Run, write_text
+from mien.runs import Run
 from mien.settings import setting_as_text
 from mien.training import trained_method
 

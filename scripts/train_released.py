@@ -32,10 +32,11 @@ from mien.classifiers import export_classifier, load_guide, train_classifier
 from mien.classifiers.settings import configure as configure_judge
 from mien.datasets import READERS
 from mien.errors import MienError
+from mien.files import write_text
 from mien.prepared import PreparedSet, prepare
 from mien.presets import configure, find_preset
 from mien.pretrained import export, starting_point, training_seconds
-from mien.runs import Run, describe_machine, write_text
+from mien.runs import Run, describe_machine
 from mien.training import train
 
 CALL_AGAIN = 75

@@ -74,7 +74,7 @@ def _row(parameter: Any) -> str:
     else:
         default = f"`{names[0] if parameter.default is True else parameter.default}`"
     if parameter.min is not None:
-        default += f" ({parameter.min} to {parameter.max})"
+        default += f" ({parameter.min} or more)" if parameter.max is None else f" ({parameter.min} to {parameter.max})"
     return f"| {', '.join(f'`{name}`' for name in names)} | {parameter.help} | {default} |"
 
 

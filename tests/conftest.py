@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,11 @@ torch.set_num_threads(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide GPUs, here and in the processes that tests start, unless it is the tests of GPUs that were asked for.
+    """Hide GPUs, here and in the processes that tests start, unless it is the tests of GPUs that are asked for: `-m gpu`.
 
     What is promised to the bit, or for several processes, is promised for the processor.
     """
-    if "not gpu" in config.getoption("markexpr"):
+    if "gpu" not in re.sub(r"not\s+gpu", "", config.getoption("markexpr")):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -15,12 +16,13 @@ import typer.main
 from PIL import Image
 from untrained import write_run
 
+import mien
 from mien.apps.cli import app
 from mien.datasets import drawn, folder
+from mien.files import file_sha256
 from mien.images import read_image, read_mark, read_photo
 from mien.prepared import PreparedSet, prepare
 from mien.provenance import DIGITAL_SOURCE_TYPE, parse_mark
-from mien.runs import file_sha256
 from mien.shipped import DEFAULT, WEIGHTS
 
 ROOT = Path(__file__).parent.parent
@@ -97,6 +99,21 @@ def test_every_command_that_a_page_shows_is_understood(page: str) -> None:
 def test_an_example_tells_how_it_is_called(script: str) -> None:
     done = subprocess.run([sys.executable, ROOT / "examples" / script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and f"python examples/{script}" in done.stdout, done.stderr
+
+
+def test_a_reading_is_what_the_page_says() -> None:
+    block = re.search(r"```json\n(.*?)```", (ROOT / "docs" / "editing.md").read_text("utf-8"), re.S)
+    assert block is not None
+    (told,) = json.loads(block[1])
+    editor = mien.load()
+    (face,) = editor.find(read_photo(PORTRAIT))
+    said = {"face": 1, **face.to_json(), **editor.read(face).to_json()}
+    seen, box = told.pop("expressions"), told.pop("box")
+    assert said.keys() == {*told, "expressions", "box"} and box == pytest.approx(said["box"], abs=0.1)
+    assert told == pytest.approx({key: said[key] for key in told}, abs=0.1)
+    assert {name: said["expressions"][name] for name in seen if name != "..."} == pytest.approx(
+        {name: share for name, share in seen.items() if name != "..."}, abs=2e-3
+    )
 
 
 def test_edit_portrait(

@@ -165,6 +165,18 @@ def test_the_mark_and_the_title_can_be_read_back(tmp_path: Path, suffix: str) ->
     assert read_film_mark(source) is None
 
 
+@pytest.mark.parametrize(("version", "told"), [("18.1.0", {"metadata_errors": "ignore"}), ("19.0.0", {}), ("20.1", {})])
+def test_pyav_is_told_what_it_knows(monkeypatch: pytest.MonkeyPatch, version: str, told: dict[str, str]) -> None:
+    def opened(file: str, **given: str) -> None:
+        assert (file, given) == ("talk.mp4", told)
+        raise OSError("seen")
+
+    monkeypatch.setattr(av, "__version__", version)
+    monkeypatch.setattr(av, "open", opened)
+    with pytest.raises(FilmError), open_film("talk.mp4"):
+        pass
+
+
 def test_tags_in_another_encoding_neither_stop_a_film_nor_get_lost(tmp_path: Path) -> None:
     source = write_film(tmp_path / "in.mp4", FRAMES[:2], title="Zagrxb", comment="by the sxa")
     content = source.read_bytes()

@@ -14,11 +14,12 @@ from untrained import write_run
 
 from mien.apps.cli import main
 from mien.errors import RunError
+from mien.files import file_sha256
 from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
 from mien.pretrained import export, load_model, starting_point
-from mien.runs import Run, file_sha256
+from mien.runs import Run
 from mien.training import Progress, TrainConfig, train, trained_method
 
 

@@ -19,10 +19,10 @@ from untrained import write_run
 import mien
 from mien import exporting, hub, loading
 from mien.errors import WeightsError
+from mien.files import file_sha256
 from mien.hub import fetch, pull, push
 from mien.portable import PortableModel
 from mien.pretrained import Model, export, load_model
-from mien.runs import file_sha256
 
 
 @pytest.fixture

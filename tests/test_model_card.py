@@ -11,9 +11,10 @@ import pytest
 from huggingface_hub import ModelCard
 from untrained import write_run
 
+from mien.files import file_sha256
 from mien.model_card import model_card, model_facts
 from mien.pretrained import export, load_model, starting_point
-from mien.runs import Run, file_sha256
+from mien.runs import Run
 from mien.shipped import DEFAULT, WEIGHTS
 
 #: What a template leaves behind.

@@ -22,6 +22,7 @@ from mien.classifiers import load_judge
 from mien.classifiers import settings as judge_settings
 from mien.classifiers.training import train_classifier
 from mien.datasets import READERS
+from mien.errors import MienError
 from mien.faces.detectors import load_detector
 from mien.images import read_image
 from mien.loading import open_model
@@ -33,7 +34,7 @@ from mien.processes import make_fabric
 from mien.runs import Run
 from mien.stepping import TrainConfig, Trainer, take_step
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
 
 ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 DRAWS = ("rand", "randn", "randint", "randperm")
@@ -41,10 +42,11 @@ DRAWS = ("rand", "randn", "randint", "randperm")
 
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
-    """Compute convolutions in float32 as the processor does, not with the ten bits that a GPU multiplies faster."""
-    kept, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    """Compute in float32 as the processor does, not with the ten bits that a GPU multiplies faster."""
+    kept = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     yield
-    torch.backends.cudnn.allow_tf32 = kept
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = kept
 
 
 @pytest.fixture
@@ -58,20 +60,20 @@ def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch, name, on_the_processor(getattr(torch, name)))
 
 
-def moves(name: str, config: Any, prepared: PreparedSet, device: torch.device, fabric: Any) -> list[Any]:
-    """Take two steps; return each player's losses, and what its first parameters' gradients are."""
+def losses_and_gradients(name: str, config: Any, prepared: PreparedSet, device: torch.device, fabric: Any) -> list[Any]:
+    """Take a step in which nobody moves; return each player's name, losses and gradients."""
     torch.manual_seed(0)
-    trainer = Trainer(METHODS[name](config), TrainConfig(batch_size=8, ema_decay=0.9), device)
-    source = source_of(prepared, config)
-    batch = source.draw(0)
+    trainer = Trainer(METHODS[name](config), TrainConfig(batch_size=8), device)
+    for optimizer in trainer.optimizers.values():
+        optimizer.step = lambda: None  # type: ignore[method-assign]
+    batch = source_of(prepared, config).draw(0)
     here = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
     here = {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in here.items()}
+    torch.manual_seed(1)
     found = []
-    for step in range(2):
-        torch.manual_seed(step)
-        for player, losses in take_step(trainer, [type(batch)(**here)], step, fabric):
-            gradients = [p.grad.cpu().clone() for p in trainer.parameters[player] if p.grad is not None]
-            found.append((player, {key: value.item() for key, value in losses.items()}, gradients))
+    for player, losses in take_step(trainer, [type(batch)(**here)], 0, fabric):
+        gradients = [p.grad.cpu().clone() for p in trainer.parameters[player] if p.grad is not None]
+        found.append((player, {key: value.item() for key, value in losses.items()}, gradients))
     return found
 
 
@@ -83,15 +85,15 @@ def test_a_step_has_the_losses_and_gradients_of_the_processor(
     name, config = list(cases(tiny_ganmut))[number]
     fabric = make_fabric("32-true")
     assert fabric.device.type == "cuda"
-    wanted = moves(name, config, prepared, torch.device("cpu"), fabric)
-    found = moves(name, config, prepared, fabric.device, fabric)
-    assert [player for player, *_ in found] == [player for player, *_ in wanted]
-    # Adam's first steps are as long for a gradient of rounding as for a large one: later losses drift apart.
-    for (_, said, gradients), (_, losses, expected), near in zip(found, wanted, (1e-3, 1e-2, 5e-2, 5e-2), strict=True):
-        assert said == pytest.approx(losses, rel=near, abs=near)
-        if near == 1e-3:
-            for gradient, other in zip(gradients, expected, strict=True):
-                assert (gradient - other).abs().max() <= 1e-3 * other.abs().max() + 1e-6
+    wanted = losses_and_gradients(name, config, prepared, torch.device("cpu"), fabric)
+    found = losses_and_gradients(name, config, prepared, fabric.device, fabric)
+    assert [player for player, *_ in found] == [player for player, *_ in wanted] == ["critic", "generator"]
+    for (_, said, gradients), (_, losses, expected) in zip(found, wanted, strict=True):
+        assert said == pytest.approx(losses, rel=1e-3, abs=1e-4)
+        assert len(gradients) == len(expected) > 0
+        one, other = (torch.cat([gradient.flatten() for gradient in each]) for each in (gradients, expected))
+        # As a whole: where a sum is near zero an activation may fall to its other side.
+        assert (one - other).norm() <= 1e-2 * other.norm()
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -131,15 +133,14 @@ def test_images_that_do_not_fit_are_read_ahead_and_give_the_same_batches(prepare
 
 
 @pytest.mark.parametrize("name", ["mtcnn", "retinaface"])
-def test_faces_are_found_where_the_processor_finds_them(name: str, request: pytest.FixtureRequest) -> None:
+def test_faces_are_found_where_the_processor_finds_them(name: str) -> None:
     photo = read_image(ASTRONAUT)
     photos = [photo, np.full_like(photo, 90), photo[:, ::-1].copy()]
     try:
-        there, here = (load_detector(name, device).detect(photos) for device in ("cuda", "cpu"))
-    except Exception as error:
-        if name == "retinaface":
-            pytest.skip(str(error))
-        raise
+        here = load_detector(name, "cpu").detect(photos)
+    except MienError as error:  # without its weights
+        pytest.skip(str(error))
+    there = load_detector(name, "cuda").detect(photos)
     assert [len(faces) for faces in there] == [len(faces) for faces in here] == [1, 0, 1]
     for faces, wanted in ((there[0], here[0]), (there[2], here[2])):
         assert np.abs(np.asarray(faces[0].box) - wanted[0].box).max() < 0.5

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from films_made import write_film
 from onnx import TensorProto, helper
 from portable_models import ganmut_onnx
 from untrained import write_run
@@ -21,6 +22,7 @@ from mien.errors import ConfigError, WeightsError
 from mien.faces.mtcnn_onnx import PortableMTCNN
 from mien.images import read_image, write_photo
 from mien.portable import FORMATS, load_portable, open_portable, seal
+from mien.prepared import PreparedSet
 from mien.pretrained import export
 
 ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
@@ -82,6 +84,55 @@ def test_the_command_line_edits_without_torch(file: Path, photo: Path, tmp_path:
     # This process has torch, which also samples the photo; the other one did so in numpy.
     expected = mien.load(file).edit(photo, Condition.named("surprise", 1.0)).astype(int)
     assert np.abs(read_image(out).astype(int) - expected).max() <= 1
+
+
+def test_photos_are_read_into_tables_without_torch(file: Path, photo: Path, tmp_path: Path) -> None:
+    for out in (tmp_path / "one.csv", tmp_path / "one.png"):
+        done = without_torch("read", photo, "--model", file, "-o", out)
+        assert done.returncode == 0 and out.stat().st_size > 0, done.stderr
+    (other := tmp_path / "other.png").write_bytes(photo.read_bytes())
+    done = without_torch("read", photo, other, "--model", file, "--json")
+    names = [json.loads(line)["photo"] for line in done.stdout.splitlines()]
+    assert (done.returncode, names) == (0, [str(photo), str(other)]), done.stderr
+
+
+def test_a_film_is_read_and_drawn_without_torch(file: Path, photo: Path, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "talk.mp4", [read_image(photo)[:512, :512]] * 6)
+    for out in (tmp_path / "talk.csv", tmp_path / "talk.svg"):
+        done = without_torch("read", film, "--model", file, "-o", out)
+        assert done.returncode == 0 and out.stat().st_size > 0, done.stderr
+
+
+def test_a_chart_without_matplotlib_is_refused_before_the_film_is_read(file: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['matplotlib'] = None; from mien.apps.cli import main; main(sys.argv[1:])"
+    arguments = ["read", tmp_path / "no such film.mp4", "--model", file, "-o", tmp_path / "chart.svg"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 2 and "pip install matplotlib" in done.stderr
+
+
+def test_sets_are_prepared_and_detectors_compared_without_torch(photo: Path, tmp_path: Path) -> None:
+    drawn = ("prepare", "drawn", "--option", "count=14", "--size", "48", "--detector", "mtcnn", "--workers", "0")
+    done = without_torch(*drawn, "--out", tmp_path / "set")
+    assert done.returncode == 0, done.stderr
+    assert PreparedSet.open(tmp_path / "set").manifest["recipe"]["detector"]["name"] == "mtcnn"  # which finds the same
+    done = without_torch("detect-study", photo.parent, "--detector", "mtcnn-onnx", "--out", tmp_path / "study")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ("train smoke --data . --out run", "train"),
+        ("train-judge resnet18-small --data . --out run", "bench"),
+        ("bench ganmut-mixed-128 --data . --out report", "bench"),
+        ("export ganmut-mixed-128 -o model.onnx", "export"),
+        ("presets", "torch"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_extra_that_brings_all_of_it(arguments: str, extra: str) -> None:
+    done = without_torch(*arguments.split())
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"hint: `pip install 'mien[{extra}]'` brings it"
 
 
 def test_a_model_that_needs_torch_says_so_in_one_line(photo: Path, tmp_path: Path) -> None:

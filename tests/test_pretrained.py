@@ -14,11 +14,12 @@ import torch
 
 from mien.conditions import Condition
 from mien.errors import RunError, WeightsError
+from mien.files import file_sha256
 from mien.methods.ganmut import GANmutConfig
 from mien.portable import load_portable
 from mien.prepared import PreparedSet
 from mien.pretrained import export, load_model, shipped, training_seconds
-from mien.runs import Run, file_sha256, read_tensors, write_tensors
+from mien.runs import Run, read_tensors, write_tensors
 from mien.shipped import DEFAULT, WEIGHTS
 from mien.spaces import DiscSpace, space_from_json
 from mien.training import TrainConfig, train, trained_method

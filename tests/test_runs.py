@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from mien.errors import RunError
-from mien.runs import Run, file_sha256, held, read_tensors, write_tensors, write_text, write_together
+from mien.files import file_sha256, write_text, write_together
+from mien.runs import Run, held, read_tensors, write_tensors
 
 CONFIGURATION: dict[str, Any] = {
     "method": "ganmut", "method_config": {"noise": 0.075, "betas": (0.5, 0.999)}, "data": {"hash": "abc"},

@@ -143,6 +143,7 @@ def test_nothing_in_a_step_waits_for_the_device(prepared: PreparedSet, tiny_ganm
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_nothing_in_a_step_waits_for_the_gpu(prepared: PreparedSet, tiny_ganmut: GANmutConfig, precision: str) -> None:
     fabric = make_fabric(precision)

@@ -14,7 +14,7 @@ from drawn_datasets import write_class_folders, write_fer2013
 from mien.classifiers import load_classifier
 from mien.prepared import PreparedSet
 from mien.pretrained import load_model
-from mien.runs import Run
+from mien.runs import Run, describe_machine
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +47,7 @@ def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tm
         assert "neutral" in loaded.expressions if classifies else loaded.method is not None
         facts = json.loads((tmp_path / "done" / f"{name}.json").read_text())
         assert facts["steps"] > 0
+        assert facts["machine"]["gpu"] == describe_machine()["gpu"]
     for name, before_it in (("ganmut-fer2013", "ganmut-fer2013"), ("ganmut-mixed-128", "ganmut-fer2013-finish")):
         started = json.loads((tmp_path / "runs" / name / "config.json").read_text())["init"]
         assert started["preset"] == before_it
@@ -60,27 +61,38 @@ def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tm
 
 
 def test_one_script_prepares_what_is_trained_on_and_goes_on(tmp_path: Path) -> None:
-    fer2013, faces = write_fer2013(tmp_path / "fer2013"), write_class_folders(tmp_path / "faces")
-    arguments = [str(SCRIPT.with_name("prepare_released.sh")), fer2013, faces, tmp_path / "data"]
-    environment = {**os.environ, "PYTHON": sys.executable}
+    fer2013, faces, data = write_fer2013(tmp_path / "fer 2013"), tmp_path / "faces", tmp_path / "my data"
+    script = str(SCRIPT.with_name("prepare_released.sh"))
 
-    def prepare(*more: object) -> subprocess.CompletedProcess[str]:
-        given = [*map(str, arguments), "--detector", "none", "--workers", "1", *map(str, more)]
-        return subprocess.run(given, capture_output=True, text=True, env=environment, timeout=300)
+    def prepare() -> subprocess.CompletedProcess[str]:
+        given = [script, str(fer2013), str(faces), str(data), "--detector", "none", "--workers", "1"]
+        return subprocess.run(
+            given, capture_output=True, text=True, env={**os.environ, "PYTHON": sys.executable}, timeout=300
+        )
 
-    (whole := tmp_path / "faces" / "train").rename(hidden := tmp_path / "hidden")
-    (tmp_path / "faces" / "validation").rename(tmp_path / "hidden too")
-    assert (stopped := prepare()).returncode != 0 and "faces" in stopped.stderr
-    hidden.rename(whole)
-    (tmp_path / "hidden too").rename(tmp_path / "faces" / "validation")
-    assert (done := prepare()).returncode == 0, done.stderr
-    counts = {}
-    for name, size in (("fer2013-48", 48), ("fer2013-64", 64), ("mixed-128", 128)):
-        prepared = PreparedSet.open(tmp_path / "data" / name)
-        assert prepared.size == size
-        counts[name] = len(prepared.select("train"))
-    assert counts["mixed-128"] > counts["fer2013-48"] >= counts["fer2013-64"] > 0  # some are left out by their number
-    usage = subprocess.run([arguments[0]], capture_output=True, text=True)
-    assert (usage.returncode, usage.stderr.strip()) == (
-        2, "usage: scripts/prepare_released.sh FER2013 FACES_WILD DATA [OPTIONS]",
-    )  # fmt: skip
+    stopped = prepare()  # there are no faces in the wild yet
+    assert stopped.returncode != 0 and stopped.stderr.count("error:") == 1 and not (data / "mixed-128").exists()
+    write_class_folders(faces)
+    done = prepare()
+    assert done.returncode == 0, done.stderr
+    assert "fer2013-48" not in done.stdout  # that was done before
+    recipes = {}
+    for name, size, of_the_whole in (("fer2013-48", 48, True), ("fer2013-64", 64, False), ("mixed-128", 128, False)):
+        prepared = PreparedSet.open(data / name)
+        recipes[name] = prepared.manifest["recipe"]["options"]
+        assert prepared.size == size and recipes[name]["without_leaks"]
+        assert bool(recipes[name].get("leave_out")) is not of_the_whole
+    for name, labels in (("fer2013-48", None), ("fer2013-64", "both"), ("fer2013-128", "both")):
+        source = PreparedSet.open(data / "sources" / name).manifest["recipe"]["options"]
+        assert source.get("labels") == labels
+    assert [parent["dataset"] for parent in recipes["mixed-128"]["parents"]] == ["fer2013", "folder"]
+    assert prepare().stdout == ""
+    usage = subprocess.run([script], capture_output=True, text=True)
+    line = "usage: scripts/prepare_released.sh FER2013 FACES_WILD DATA [OPTIONS]"
+    assert (usage.returncode, usage.stderr.strip()) == (2, line)
+
+
+def test_faces_are_looked_for_where_nobody_says_otherwise() -> None:
+    text = SCRIPT.with_name("prepare_released.sh").read_text("utf-8")
+    calls = [line for line in text.splitlines() if line.strip().startswith("mien prepare")]
+    assert len(calls) == 4 and all("--detector mtcnn" in line and line.endswith('"$@"') for line in calls)

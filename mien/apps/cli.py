@@ -44,6 +44,7 @@ def _options(
 #: The extra of the package that brings what a command may miss; `train` brings what is not listed.
 _EXTRAS = {
     "av": "video",
+    "jinja2": "bench",
     "matplotlib": "bench",
     "huggingface_hub": "hub",
     "onnx": "onnx",
@@ -53,6 +54,13 @@ _EXTRAS = {
     "torch": "torch",
     "jaxtyping": "torch",
 }
+#: The extra that brings all that a command needs, where that is more than torch; named whichever of it is missing.
+_EXTRAS_OF_COMMANDS = {
+    **dict.fromkeys(("bench", "curves", "experiment", "train-judge"), "bench"),
+    "export": "export",
+    "train": "train",
+}
+_IN_ALL_OF_THEM = ("torch", "jaxtyping", "lightning")
 
 for _command in COMMANDS:
     app.command()(_command)
@@ -82,7 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.name is None or error.name.startswith("mien"):
             raise
         package = error.name.split(".")[0]
-        _fail(f"`{package}` is not installed", f"`pip install 'mien[{_EXTRAS.get(package, 'train')}]'` brings it")
+        extra = _EXTRAS.get(package, "train")
+        if package in _IN_ALL_OF_THEM:
+            extra = next((_EXTRAS_OF_COMMANDS[word] for word in arguments[:1] if word in _EXTRAS_OF_COMMANDS), extra)
+        what = {"lightning": "lightning-fabric"}.get(package, package)
+        _fail(f"`{what}` is not installed", f"`pip install 'mien[{extra}]'` brings it")
     except OSError as error:
         where = f" `{error.filename}`" if error.filename else ""
         _fail(f"cannot read or write{where}: {error.strerror or error}", "check path, permissions and free space")

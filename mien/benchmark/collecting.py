@@ -23,10 +23,10 @@ from mien.benchmark.protocol import Protocol
 from mien.benchmark.requests import named_conditions, rising_conditions, walk_conditions
 from mien.classifiers import Classifier
 from mien.conditions import Condition
+from mien.files import write_bytes
 from mien.metrics.distance import face_mask, image_change
 from mien.metrics.identity import describe
 from mien.prepared import PreparedSet
-from mien.runs import write_bytes
 from mien.version import VERSION
 
 #: Part of the name of what is kept: raised when what is collected changes.

@@ -32,11 +32,12 @@ from mien.editing.edits import make_edits
 from mien.editing.model import ExpressionModel
 from mien.errors import ConditionError, ConfigError, MienError
 from mien.expressions import VOCABULARY
+from mien.files import file_sha256
 from mien.images import fit_images, luma_weights
 from mien.lineage import guides_of
 from mien.loading import open_model
 from mien.networks import count_parameters
-from mien.runs import Run, file_sha256
+from mien.runs import Run
 from mien.shipped import DEFAULT
 from mien.spaces import Space
 

@@ -28,8 +28,8 @@ from mien.benchmark.protocol import Protocol
 from mien.conditions import Condition
 from mien.errors import DataError, MienError
 from mien.expressions import NEUTRAL, VOCABULARY, parse_expression
+from mien.files import write_bytes, write_text
 from mien.images import fit_images, read_image, to_uint8
-from mien.runs import write_bytes, write_text
 from mien.shards import read_json
 
 TABLE, ASKED = "requests.csv", "requests.json"

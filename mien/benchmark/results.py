@@ -12,8 +12,8 @@ from typing import Any
 from mien.benchmark.numbers import is_guided
 from mien.benchmark.outcome import Line, Outcome
 from mien.errors import DataError
+from mien.files import write_text
 from mien.metrics.measurement import Measurement
-from mien.runs import write_text
 
 #: What every line says of where it comes from; edits may have been rendered and judged by earlier commits than the number
 #: was computed by.

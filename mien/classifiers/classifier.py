@@ -23,11 +23,12 @@ from mien.classifiers.published import from_published, to_published
 from mien.classifiers.settings import ClassifierConfig
 from mien.classifiers.training import network_tensors
 from mien.errors import ConfigError, ImageError, MienError, RunError, WeightsError
+from mien.files import file_sha256, write_text
 from mien.guiding import Guide
 from mien.images import fit_images
 from mien.lineage import edited_faces
 from mien.networks import count_parameters
-from mien.runs import Run, file_sha256, read_tensors, write_tensors, write_text
+from mien.runs import Run, read_tensors, write_tensors
 from mien.settings import config_from_mapping
 from mien.shipped import WEIGHTS, shipped_judges
 

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from mien.classifiers.networks import VGG, ExpressionNetwork
 from mien.errors import WeightsError
+from mien.files import file_sha256
 from mien.lineage import edited_faces
 from mien.pickled import read_pickled
-from mien.runs import file_sha256, read_tensors
+from mien.runs import read_tensors
 
 #: Mean and standard deviation of ImageNet's planes, red first, of images in [0, 1].
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

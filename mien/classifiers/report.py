@@ -15,10 +15,11 @@ import numpy as np
 from mien.classifiers.classifier import REPORT, Classifier
 from mien.errors import DataError
 from mien.expressions import VOCABULARY
+from mien.files import write_text
 from mien.metrics.expression_f1 import expression_f1
 from mien.plots import new_figure, save_figure, styled
 from mien.prepared import PreparedSet
-from mien.runs import describe_machine, write_text
+from mien.runs import describe_machine
 
 #: Bins of the calibration curve, of equal width.
 _BINS = 10

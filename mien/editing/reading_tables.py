@@ -14,7 +14,7 @@ from typing import Any
 
 from mien.editing.photo import Face
 from mien.editing.reading import FaceReading
-from mien.runs import write_text
+from mien.files import write_text
 
 
 def table_row(face: Face, reading: FaceReading) -> dict[str, Any]:

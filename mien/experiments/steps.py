@@ -17,9 +17,10 @@ from typing import Protocol as Interface
 from mien.benchmark.protocol import Protocol
 from mien.classifiers import settings as judges
 from mien.errors import MienError
+from mien.files import file_sha256
 from mien.official.specification import KINDS, parse_specification
 from mien.presets import configure, find_preset
-from mien.runs import Run, checkpoint_records, file_sha256
+from mien.runs import Run, checkpoint_records
 from mien.settings import config_from_mapping
 from mien.shipped import WEIGHTS, shipped, shipped_judges
 from mien.stepping import FREE_SETTINGS, TrainConfig

@@ -31,7 +31,7 @@ def load_detector(name: str, device: str = "cpu", **options: Any) -> Detector:
     Where torch is not installed, `mtcnn` is the one that finds the same faces without it. Raises `ConfigError` for an
     unknown name or option and for a device that is not there.
     """
-    if name == "mtcnn" and not _has_torch():
+    if name == "mtcnn" and not has_torch():
         name = "mtcnn-onnx"
     if name not in DETECTORS:
         raise ConfigError(f"unknown detector `{name}`", hint=f"known: {', '.join(DETECTORS)}")
@@ -47,7 +47,8 @@ def load_detector(name: str, device: str = "cpu", **options: Any) -> Detector:
         raise ConfigError(f"cannot use the device `{device}`: {reason}", hint="for example `cpu` or `cuda`") from None
 
 
-def _has_torch() -> bool:
+def has_torch() -> bool:
+    """Say whether torch is installed."""
     try:
         return find_spec("torch") is not None
     except ImportError:

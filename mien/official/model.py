@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mien.critics import CriticOutput, PatchCritic
 from mien.errors import RunError, WeightsError
+from mien.files import file_sha256, write_text
 from mien.methods.ganmut import into_disc
 from mien.methods.ganmut_gaussian import into_square
 from mien.networks import ResidualGenerator
@@ -29,7 +30,7 @@ from mien.official.checkpoint import (
     read_checkpoint,
 )
 from mien.official.specification import Specification, name_expressions, parse_specification
-from mien.runs import file_sha256, read_tensors, write_tensors, write_text
+from mien.runs import read_tensors, write_tensors
 from mien.spaces import DiscSpace, GaussianPlane, LabelSpace, Space
 
 FORMAT = 1

@@ -17,6 +17,7 @@ import numpy as np
 
 from mien.datasets.sample import Rejected, Row, Sample
 from mien.errors import DataError, FilmError, ImageError
+from mien.faces.detectors import has_torch
 from mien.images import Cropped, is_grey, luma, resize
 from mien.shards import Shard, map_images, merge_shards, remove_shard, whole_shard, write_shard
 
@@ -157,7 +158,13 @@ def _cropped(batch: list[Face], size: int, crop: Crop | None) -> Iterator[Face |
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch use one thread: processes share the cores, and sums are the same to the bit in any number of them."""
+    """Let torch use one thread: processes share the cores, and sums are the same to the bit in any number of them.
+
+    Where it is not installed there is nothing to set: onnxruntime keeps its own number of threads.
+    """
+    if not has_torch():
+        yield
+        return
     import torch
 
     before = torch.get_num_threads()

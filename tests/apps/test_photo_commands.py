@@ -19,10 +19,11 @@ from PIL import ExifTags, Image
 from untrained import write_run
 
 from mien.apps.output import PICTURES
+from mien.files import file_sha256
 from mien.images import is_grey, read_mark, read_photo
 from mien.pretrained import DEFAULT, shipped
 from mien.provenance import DIGITAL_SOURCE_TYPE
-from mien.runs import file_sha256, read_tensors, write_tensors
+from mien.runs import read_tensors, write_tensors
 from mien.version import VERSION
 
 ASTRONAUT = Path(__file__).parent.parent.parent / "assets" / "astronaut.png"

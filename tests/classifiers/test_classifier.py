@@ -17,8 +17,9 @@ from mien.batches import Batches
 from mien.classifiers import Classifier, export_classifier, load_classifier
 from mien.classifiers.report import measure_classifier, write_report
 from mien.errors import ImageError, MienError, RunError, WeightsError
+from mien.files import file_sha256
 from mien.prepared import PreparedSet
-from mien.runs import Run, file_sha256
+from mien.runs import Run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mien.classifiers.networks import ExpressionNetwork, resnet18, vgg16_bn
 from mien.classifiers.published import from_published, load_body, start_from, to_published
 from mien.errors import MienError, RunError, WeightsError
-from mien.runs import file_sha256, write_tensors
+from mien.files import file_sha256
+from mien.runs import write_tensors
 
 BUILDERS = {"resnet18": resnet18, "vgg16_bn": vgg16_bn}
 #: As torchvision's documentation gives them.

@@ -16,8 +16,10 @@ from mien.editing import Editor
 from mien.editing.walks import animate_photo, frames_for, walk
 from mien.errors import ConditionError, FilmError
 from mien.expressions import BASIC
+from mien.film_marks import read_film_mark
 from mien.films import read_frames
 from mien.images import read_photo
+from mien.provenance import DIGITAL_SOURCE_TYPE, EditMark
 from mien.spaces import LabelSpace
 
 SPACE = Brightener.space
@@ -53,6 +55,16 @@ def test_ways_that_do_not_exist_are_refused() -> None:
         walk("disc", LabelSpace(BASIC), 8)
     with pytest.raises(ConditionError, match="needs an expression"):
         walk("sweep", SPACE, 8)
+
+
+def test_the_mark_of_an_animation_can_be_read_back(editor: Editor, tmp_path: Path) -> None:
+    Image.fromarray(scene({"red": (100, 100, 60)}, (202, 300))).save(tmp_path / "photo.png")
+    photo, mark = read_photo(tmp_path / "photo.png"), EditMark("happy @ 0.9", "brightener 0000")
+    for name, given in (("one.webp", mark), ("one.mp4", mark), ("two.webp", None), ("one.gif", mark)):
+        animate_photo(editor, photo, editor.find(photo)[0], walk("sweep", SPACE, 3, HAPPY), tmp_path / name, mark=given)
+        readable = name in ("one.webp", "one.mp4")  # a GIF has a sentence alone
+        wanted = {"digital_source_type": DIGITAL_SOURCE_TYPE, **vars(mark)} if readable else None
+        assert read_film_mark(tmp_path / name) == wanted
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mien.methods import METHODS
-from mien.methods.base import Batch, Part, draw_part, draw_targets, frozen, hidden
+from mien.methods.base import Batch, Part, draw_part, draw_targets, frozen, hidden, to_device
 
 
 def test_permuted_targets_are_the_batchs_own_labels_in_another_order() -> None:
@@ -119,6 +119,11 @@ def test_parts_of_a_batch_draw_together_what_the_whole_batch_draws() -> None:
         assert isinstance(whole, torch.Tensor)
         assert sorted(found) == sorted(whole.tolist())
         assert means == pytest.approx(whole.double().mean().item())  # a mean over those drawn is the mean of the parts'
+
+
+def test_what_is_copied_to_a_device_is_there() -> None:
+    moved = to_device(torch.zeros(2), torch.device("meta"))
+    assert moved.device.type == "meta" and to_device(moved, torch.device("meta")) is moved
 
 
 def test_frozen_lets_go_after_an_error() -> None:

@@ -53,6 +53,9 @@ def bench(
     if baselines:
         named = _with_baselines(named)
     judges = list(judge or shipped_judges())
+    import jinja2  # noqa: F401  # what the report needs and is missing is said now, not after all measuring
+    import matplotlib  # noqa: F401
+
     from mien.apps.progress import ProgressBar, Rate
     from mien.benchmark import benchmark
     from mien.benchmark.report import write_report

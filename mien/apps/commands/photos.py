@@ -201,7 +201,7 @@ def studio(
             except MienError as error:
                 failed = error
                 if len(files or []) > 1:
-                    say(f"{file}: not opened: {error}")
+                    say(f"{file}: not opened: {error}" + f" ({error.hint})" * bool(error.hint))
         if failed is not None and not opened.describe()["open"]:
             raise failed
         say(f"{server.address} is the studio; Ctrl-C ends it")
