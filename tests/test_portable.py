@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from mien.images import read_image, write_photo
 from mien.portable import FORMATS, load_portable, open_portable, seal
 from mien.prepared import PreparedSet
 from mien.pretrained import export
+from mien.sessions import open_session
 
 ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 
@@ -108,6 +110,12 @@ def test_a_chart_without_matplotlib_is_refused_before_the_film_is_read(file: Pat
     arguments = ["read", tmp_path / "no such film.mp4", "--model", file, "-o", tmp_path / "chart.svg"]
     done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 2 and "pip install matplotlib" in done.stderr
+
+
+def test_a_worker_computes_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_session(ganmut_onnx()).get_session_options().intra_op_num_threads == 0  # as many as it likes
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
+    assert open_session(ganmut_onnx()).get_session_options().intra_op_num_threads == 1
 
 
 def test_sets_are_prepared_and_detectors_compared_without_torch(photo: Path, tmp_path: Path) -> None:

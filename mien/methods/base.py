@@ -195,8 +195,8 @@ def draw_targets(labels: Int[Tensor, " n"], num_classes: int, kind: str) -> Int[
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to the device without waiting for what the device does: from pinned memory, where it is a GPU."""
-    leaves = device.type == "cuda" and not tensor.is_cuda
-    return tensor.pin_memory().to(device, non_blocking=True) if leaves else tensor.to(device)
+    to_a_gpu = device.type == "cuda" and not tensor.is_cuda
+    return tensor.pin_memory().to(device, non_blocking=True) if to_a_gpu else tensor.to(device)
 
 
 def draw_part(batch: Batch, share: float) -> tuple[Int[Tensor, " m"] | slice, float]:
