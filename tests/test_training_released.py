@@ -38,7 +38,7 @@ def test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing(tm
     assert (early.returncode, early.stderr.count("ganmut-fer2013-first")) == (2, 1)
     names = [line.split()[0] for line in done.stdout.splitlines()[1:-1]]
     ganmuts = ["ganmut-fer2013-first", "ganmut-fer2013", "guide", "ganmut-mixed-128"]
-    assert names == ["stargan-fer2013", *ganmuts, "judge-resnet18", "judge-vgg16"]
+    assert names == [*ganmuts, "judge-resnet18", "judge-vgg16", "stargan-fer2013"]
     assert done.stdout.splitlines()[-1].endswith("minutes of training in all")
     for name in names:
         weights = tmp_path / "weights" / f"{name}.safetensors"
