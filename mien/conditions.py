@@ -204,7 +204,7 @@ def _parse_halves(text: str, intensity: float) -> Condition:
         name, equals, wish = (piece.strip() for piece in part.partition("="))
         name = name.lower()
         if name not in HALVES or not equals or "=" in wish:
-            raise ConditionError(f"`{text}` does not say what half a face shall express", hint=_advice(name, wish))
+            raise ConditionError(f"`{text}` does not say what half a face shall express", hint=_advice(text))
         if name in halves:
             raise ConditionError(f"`{text}` says twice what the {name} half shall express", hint=_HALVES_EXAMPLE)
         refusal = ConditionError(f"`{part.strip()}` names no expression", hint=_HALVES_EXAMPLE)
@@ -212,8 +212,15 @@ def _parse_halves(text: str, intensity: float) -> Condition:
     return Condition.of_halves(**halves)
 
 
-def _advice(name: str, wish: str) -> str:
-    """Return what to say instead of `name=wish`, where the name is no half's: with `happy=0.5` an intensity is meant."""
+def _advice(text: str) -> str:
+    """Return what to say instead, where names of expressions have numbers: with `happy=0.5` an intensity is meant."""
+    weights: dict[str, float] = {}
     with contextlib.suppress(ValueError, ConditionError):
-        return f"for an intensity say `{parse_expression(name)}@{float(wish):g}`"
+        for part in text.split(","):
+            name, _, number = part.partition("=")
+            weights[parse_expression(name)] = float(number)
+            _check_intensity(weights[parse_expression(name)])
+        if len(weights) == 1:
+            return "for an intensity say `{}@{:g}`".format(*weights.popitem())
+        return f"for a blend say `{','.join(f'{name}:{share:g}' for name, share in weights.items())}`"
     return _HALVES_EXAMPLE

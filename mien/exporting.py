@@ -26,6 +26,7 @@ from mien.datasets import drawn
 from mien.errors import ConfigError, WeightsError
 from mien.files import write_bytes
 from mien.images import luma
+from mien.pickled import release
 from mien.portable import INPUTS, READ, RENDERED, PortableModel, metadata, open_portable, seal
 from mien.pretrained import Model, export, load_model
 from mien.runs import Run
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 OPSETS = range(18, 24)
 OPSET = 20
 #: The first torch that was seen to write every model: 2.6 wrote none, 2.8 and 2.9 neither StarGAN nor the Gaussian one.
-OLDEST_TORCH = "2.11"
+OLDEST_TORCH = (2, 11)
 #: Largest difference between onnxruntime and torch that an export may show: in displacements (1 is half the crop), in
 #: light (1 is half the range of a pixel, so that a grey level is 0.008), in probabilities, and in places of the disc.
 TOLERANCE = 1e-4
@@ -74,10 +75,11 @@ def export_onnx(source: str | Path | None, out: str | Path, opset: int = OPSET) 
         raise WeightsError(f"{out} is a folder", hint="name a file: NAME.onnx")
     if opset not in OPSETS:
         raise ConfigError(f"opset {opset} is out of range", hint=f"give {OPSETS[0]} to {OPSETS[-1]}")
-    if torch.__version__ < OLDEST_TORCH:
+    if release(torch.__version__) < OLDEST_TORCH:
+        oldest = "{}.{}".format(*OLDEST_TORCH)
         raise ConfigError(
-            f"ONNX files are written by torch {OLDEST_TORCH} or newer, and this is {torch.__version__}",
-            hint=f"`pip install -U 'torch>={OLDEST_TORCH}'`",
+            f"ONNX files are written by torch {oldest} or newer, and this is {torch.__version__}",
+            hint=f"`pip install -U 'torch>={oldest}'`",
         )
     with tempfile.TemporaryDirectory(prefix="mien-") as folder:
         model = as_exported(source, Path(folder))

@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from mien.errors import FilmError, ImageError
 from mien.films import open_film
 from mien.images import read_mark
 from mien.provenance import DIGITAL_SOURCE_TYPE, EditMark, merge_mark, parse_mark
@@ -46,7 +47,10 @@ def read_film_mark(path: str | Path) -> dict[str, str] | None:
     """
     path = Path(path)
     if path.suffix.lower() == ".webp":
-        return read_mark(path)
+        try:
+            return read_mark(path)
+        except ImageError as error:
+            raise FilmError(str(error), hint=error.hint) from None
     if path.suffix.lower() in (".mp4", ".m4v"):
         with path.open("rb") as file:
             return parse_mark(_xmp(file))

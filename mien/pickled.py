@@ -19,13 +19,17 @@ from mien.errors import WeightsError
 _SAFE_TORCH = (2, 6)
 
 
+def release(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version: (2, 11) of `2.11.0a0+git` as of `2.11.1`."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
 def read_pickled(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a pickled state dict by name, on the CPU; nothing in the file is run.
 
     Raises `WeightsError` for a file that is missing or broken, wants more than tensors, or holds no state dict.
     """
-    release = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
-    if release < _SAFE_TORCH:
+    if release(torch.__version__) < _SAFE_TORCH:
         raise WeightsError(
             f"torch {torch.__version__} cannot read `{path}` safely (CVE-2025-32434)", hint="`pip install -U torch`"
         )

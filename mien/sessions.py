@@ -5,7 +5,6 @@ Needs `onnxruntime`, which the extra `onnx` brings, and nothing of torch.
 
 from __future__ import annotations
 
-import multiprocessing
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ConfigError
@@ -29,8 +28,6 @@ def open_session(graph: bytes, device: str = "cpu") -> onnxruntime.InferenceSess
     options.log_severity_level = _ERRORS_ONLY
     # Several small sessions take turns; one that waits must not keep the cores from the next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if multiprocessing.parent_process() is not None:  # a worker, which shares the cores with others
-        options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(graph, options, providers=_providers(device))
 
 

@@ -17,7 +17,11 @@ shift 3
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" # where mien is not installed
 mien() { "${PYTHON:-python3}" -m mien.apps.cli "$@"; }
-missing() { [ ! -f "$data/$1/manifest.json" ]; }
+missing() {
+    [ ! -f "$data/$1/manifest.json" ] && return
+    echo "$data/$1 is done, and left as it is" >&2
+    return 1
+}
 
 from=$data/sources
 mkdir -p "$data"

@@ -128,7 +128,17 @@ def test_halves_that_mean_nothing_are_refused_with_a_hint(text: str, says: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("smile=0.50", "happy@0.5"), ("happy=lots", "upper=sad/"), ("x=1", "upper=sad/")]
+    ("text", "hint"),
+    [
+        ("smile=0.50", "happy@0.5`"),
+        ("happy=0.5,sad=0.25", "happy:0.5,sad:0.25`"),
+        ("happy=lots", "upper=sad/"),
+        ("happy=50", "upper=sad/"),
+        ("happy=nan", "upper=sad/"),
+        ("x=1", "upper=sad/"),
+        ("upper=sad/happy=0.5", "upper=sad/"),
+        ("happy=0.5/sad=0.5", "upper=sad/"),
+    ],
 )
 def test_who_means_an_intensity_is_told_how_it_is_said(text: str, hint: str) -> None:
     with pytest.raises(ConditionError, match="does not say what half") as error:

@@ -17,10 +17,11 @@ from untrained import write_run
 
 from mien import exporting
 from mien.errors import ConfigError, MienError, WeightsError
-from mien.exporting import TOLERANCE, export_onnx
+from mien.exporting import OLDEST_TORCH, TOLERANCE, export_onnx
 from mien.faces import crop_face, load_detector
 from mien.faces.align import estimate_alignment
 from mien.images import luma, read_image
+from mien.pickled import release
 from mien.portable import PortableModel, open_portable
 from mien.pretrained import Model, export, load_model
 from mien.runs import Run
@@ -145,6 +146,7 @@ def test_a_torch_that_writes_some_models_wrongly_is_refused(tmp_path: Path, monk
         export_onnx(write_run(tmp_path / "run").path, tmp_path / "bad.onnx")
     assert error.value.hint == "`pip install -U 'torch>=2.11'`"
     assert not (tmp_path / "bad.onnx").exists()
+    assert release("2.11.0a0+gitabc") == release("2.11") == OLDEST_TORCH
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from mien.images import read_image, write_photo
 from mien.portable import FORMATS, load_portable, open_portable, seal
 from mien.prepared import PreparedSet
 from mien.pretrained import export
-from mien.sessions import open_session
 
 ASTRONAUT = Path(__file__).parent.parent / "assets" / "astronaut.png"
 
@@ -105,6 +103,14 @@ def test_a_film_is_read_and_drawn_without_torch(file: Path, photo: Path, tmp_pat
         assert done.returncode == 0 and out.stat().st_size > 0, done.stderr
 
 
+def test_numbers_of_a_training_are_written_without_torch(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    run.stats_path.write_text('{"step": 1, "critic/adv": 0.5}\n{"step": 2, "critic/adv": 0.25}\n')
+    done = without_torch("curves", run.path, "-o", tmp_path / "numbers.csv")
+    assert done.returncode == 0, done.stderr
+    assert "0.25" in (tmp_path / "numbers.csv").read_text("utf-8")
+
+
 def test_a_chart_without_matplotlib_is_refused_before_the_film_is_read(file: Path, tmp_path: Path) -> None:
     code = "import sys; sys.modules['matplotlib'] = None; from mien.apps.cli import main; main(sys.argv[1:])"
     arguments = ["read", tmp_path / "no such film.mp4", "--model", file, "-o", tmp_path / "chart.svg"]
@@ -112,19 +118,14 @@ def test_a_chart_without_matplotlib_is_refused_before_the_film_is_read(file: Pat
     assert done.returncode == 2 and "pip install matplotlib" in done.stderr
 
 
-def test_a_worker_computes_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert open_session(ganmut_onnx()).get_session_options().intra_op_num_threads == 0  # as many as it likes
-    monkeypatch.setattr(multiprocessing, "parent_process", object)
-    assert open_session(ganmut_onnx()).get_session_options().intra_op_num_threads == 1
-
-
 def test_sets_are_prepared_and_detectors_compared_without_torch(photo: Path, tmp_path: Path) -> None:
     drawn = ("prepare", "drawn", "--option", "count=14", "--size", "48", "--detector", "mtcnn", "--workers", "0")
     done = without_torch(*drawn, "--out", tmp_path / "set")
     assert done.returncode == 0, done.stderr
     assert PreparedSet.open(tmp_path / "set").manifest["recipe"]["detector"]["name"] == "mtcnn"  # which finds the same
-    done = without_torch("detect-study", photo.parent, "--detector", "mtcnn-onnx", "--out", tmp_path / "study")
-    assert done.returncode == 0, done.stderr
+    for more in (["--out", tmp_path / "study", "--detector", "mtcnn-onnx"], []):
+        done = without_torch("detect-study", photo.parent, *more)
+        assert done.returncode == 0 and ("MTCNN alone" in done.stderr) is not bool(more), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,12 @@ _PATIENCE = 5.0, 30.0
 def check(plan: Plan) -> None:
     """Try everything that can be known before hours are spent: datasets, settings, judges, photos, checkpoints.
 
-    Raises the first `MienError`; writes nothing, and fetches nothing.
+    Raises the first `MienError`, and `ModuleNotFoundError` where what reports are made with is not installed; writes
+    nothing, and fetches nothing.
     """
+    if any(isinstance(step, Bench) and not step.finished() for step in plan.steps):
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
     if plan.out.exists() and not plan.out.is_dir():
         raise ConfigError(f"`{plan.out}` is a file", hint="give a folder for the experiment")
     made = {step.out for step in plan.steps}

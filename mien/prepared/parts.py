@@ -160,7 +160,7 @@ def _cropped(batch: list[Face], size: int, crop: Crop | None) -> Iterator[Face |
 def _one_thread() -> Iterator[None]:
     """Let torch use one thread: processes share the cores, and sums are the same to the bit in any number of them.
 
-    Where it is not installed there is nothing to set: in workers, onnxruntime's sessions have one thread (`mien.sessions`).
+    Where it is not installed there is nothing to set: onnxruntime keeps its own number of threads.
     """
     if not has_torch():
         yield

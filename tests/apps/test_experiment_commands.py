@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,17 @@ def test_without_retinafaces_weights_the_study_goes_without_it(
     assert "goes without RetinaFace" in capsys.readouterr().err
     monkeypatch.setattr("mien.faces.retinaface_weights.published_tensors", dict)
     assert list(experiments._detectors(fetch=True)) == ["mtcnn", "retinaface"]
+
+
+@pytest.mark.usefixtures("without_detectors")
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_what_the_report_at_the_end_needs_is_missed_at_the_start(
+    mien: Callable[..., Any], sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    out, (fer, faces) = tmp_path / "study", sources
+    said = mien("experiment", "open", "--fer2013", fer, "--faces-wild", faces, "--out", out)
+    assert said.code == 2 and "mien[bench]" in said.err and not out.exists()
 
 
 @pytest.mark.slow
