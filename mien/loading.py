@@ -13,7 +13,6 @@ Where torch is not installed, models that ship and folders are opened by their O
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from mien.editing import Editor
 from mien.editing.model import ExpressionModel
 from mien.errors import WeightsError
 from mien.hub import SCHEME, fetch
+from mien.packages import installed
 from mien.portable import PortableModel, load_portable
 from mien.shipped import DEFAULT, FOLDER_PORTABLE, WEIGHTS, shipped
 
@@ -53,14 +53,6 @@ def open_model(source: str | Path | None = None, device: str = "cpu") -> Express
     from mien.pretrained import load_model
 
     return load_model(source).to(device)
-
-
-def installed(package: str) -> bool:
-    """Say whether a package can be imported, without importing it."""
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ImportError:
-        return False
 
 
 def _open_official(specification: str, device: str) -> ExpressionModel:

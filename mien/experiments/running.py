@@ -23,6 +23,7 @@ from mien.experiments.plan import Plan
 from mien.experiments.steps import Bench, Prepare, Source, Step, Train, TrainJudge
 from mien.faces import DETECTORS
 from mien.faces.retinaface_weights import published_tensors
+from mien.packages import need
 from mien.prepared.lock import FolderLock
 
 #: Seconds that a step is given to end by itself after Ctrl-C, before it is told, and before it is killed.
@@ -36,8 +37,7 @@ def check(plan: Plan) -> None:
     nothing, and fetches nothing.
     """
     if any(isinstance(step, Bench) and not step.finished() for step in plan.steps):
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
+        need("jinja2", "matplotlib")
     if plan.out.exists() and not plan.out.is_dir():
         raise ConfigError(f"`{plan.out}` is a file", hint="give a folder for the experiment")
     made = {step.out for step in plan.steps}

@@ -6,12 +6,12 @@ To add one: write a class with the methods of `mien.faces.detection.Detector` an
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from inspect import signature
 from typing import Any
 
 from mien.errors import ConfigError
 from mien.faces.detection import Detector
+from mien.packages import installed
 
 #: Name, as `--detector` takes it -> module and class.
 DETECTORS: dict[str, tuple[str, str]] = {
@@ -31,7 +31,7 @@ def load_detector(name: str, device: str = "cpu", **options: Any) -> Detector:
     Where torch is not installed, `mtcnn` is the one that finds the same faces without it. Raises `ConfigError` for an
     unknown name or option and for a device that is not there.
     """
-    if name == "mtcnn" and not has_torch():
+    if name == "mtcnn" and not installed("torch"):
         name = "mtcnn-onnx"
     if name not in DETECTORS:
         raise ConfigError(f"unknown detector `{name}`", hint=f"known: {', '.join(DETECTORS)}")
@@ -45,11 +45,3 @@ def load_detector(name: str, device: str = "cpu", **options: Any) -> Detector:
     except (AssertionError, RuntimeError) as error:  # torch's, of a device that it does not know or does not find
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"cannot use the device `{device}`: {reason}", hint="for example `cpu` or `cuda`") from None
-
-
-def has_torch() -> bool:
-    """Say whether torch is installed."""
-    try:
-        return find_spec("torch") is not None
-    except ImportError:
-        return False

@@ -17,8 +17,8 @@ import numpy as np
 
 from mien.datasets.sample import Rejected, Row, Sample
 from mien.errors import DataError, FilmError, ImageError
-from mien.faces.detectors import has_torch
 from mien.images import Cropped, is_grey, luma, resize
+from mien.packages import installed
 from mien.shards import Shard, map_images, merge_shards, remove_shard, whole_shard, write_shard
 
 #: Images decoded, and handed to the detector, at once, and their pixels: enough to fill a batch; of large photos fewer,
@@ -162,7 +162,7 @@ def _one_thread() -> Iterator[None]:
 
     Where it is not installed there is nothing to set: onnxruntime keeps its own number of threads.
     """
-    if not has_torch():
+    if not installed("torch"):
         yield
         return
     import torch

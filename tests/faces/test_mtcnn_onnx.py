@@ -58,7 +58,7 @@ def test_options_mean_the_same(detector: PortableMTCNN, astronaut: np.ndarray) -
 def test_it_stands_in_where_torch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(load_detector("mtcnn"), MTCNN)
     assert isinstance(load_detector("mtcnn-onnx"), PortableMTCNN)
-    monkeypatch.setattr(detectors, "find_spec", lambda name: None)
+    monkeypatch.setattr(detectors, "installed", lambda package: False)
     assert isinstance(load_detector("mtcnn", threshold=0.5), PortableMTCNN)
     with pytest.raises(ConfigError, match="no option `speed`"):
         load_detector("mtcnn", speed=2)

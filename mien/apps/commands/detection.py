@@ -30,7 +30,7 @@ def detect_study(
     from mien.datasets.sample import FACES
     from mien.detection_study import DRAWN, check_study_folder, study, study_images, table, write_study
     from mien.errors import ConfigError
-    from mien.faces.detectors import has_torch
+    from mien.packages import installed
     from mien.runs import describe_machine
 
     images = study_images(data, limit)
@@ -38,9 +38,9 @@ def detect_study(
         raise ConfigError(f"face `{face}` is unknown", hint=f"give `{'`, `'.join(FACES)}`")
     if out is not None:
         check_study_folder(out)
-    if not detector and not has_torch():
+    if not detector and not installed("torch"):
         say("RetinaFace needs torch, which is not installed: MTCNN alone is studied")
-    detectors = detector or (["mtcnn", "retinaface"] if has_torch() else ["mtcnn"])
+    detectors = detector or (["mtcnn", "retinaface"] if installed("torch") else ["mtcnn"])
     face = face or ("largest" if data == DRAWN else "cut")
     thresholds = given.numbers(threshold, "--threshold")
     paddings = given.numbers(padding, "--padding") if padding else [None]

@@ -43,6 +43,7 @@ def train_judge(
     from mien.apps.progress import ProgressBar, in_words
     from mien.classifiers import train_classifier
     from mien.classifiers.training import JudgeProgress
+    from mien.packages import need
     from mien.prepared import PreparedSet
 
     prepared = PreparedSet.open(data)
@@ -50,7 +51,7 @@ def train_judge(
         say(f"note: {note}: what learns from them recognises expressions, and judges no generator")
     can_be_measured = len(prepared.select("validation", network.expressions, photos=True)) > 0
     if can_be_measured:
-        import matplotlib  # noqa: F401  # what is missing is said now, not after hours of training
+        need("matplotlib")  # for its report
     with ProgressBar("training") as bar:
 
         def report(progress: JudgeProgress) -> None:

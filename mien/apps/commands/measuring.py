@@ -40,6 +40,7 @@ def bench(
     """
     from mien.benchmark.protocol import Protocol
     from mien.errors import ConfigError
+    from mien.packages import need
     from mien.settings import config_from_mapping
     from mien.shipped import shipped_judges
 
@@ -53,9 +54,7 @@ def bench(
     if baselines:
         named = _with_baselines(named)
     judges = list(judge or shipped_judges())
-    import jinja2  # noqa: F401  # what the report needs and is missing is said now, not after all measuring
-    import matplotlib  # noqa: F401
-
+    need("jinja2", "matplotlib")  # for the report
     from mien.apps.progress import ProgressBar, Rate
     from mien.benchmark import benchmark
     from mien.benchmark.report import write_report

@@ -80,18 +80,14 @@ def _load(model: str | None, settings: dict[str, Any]) -> Editor:
 
 def _check_out(out: Path | None, suffixes: tuple[str, ...]) -> None:
     from mien.errors import ConfigError, ImageError
+    from mien.packages import installed
 
     if out is not None and out.suffix.lower() not in suffixes:
         raise ImageError(f"cannot write `{out}`: unknown suffix", hint=f"end --out in {', '.join(suffixes)}")
     if out is not None and out.is_dir():
         raise ImageError(f"`{out}` is a folder", hint="give the name of a file")
-    if out is not None and _CHARTS[-1] in suffixes and out.suffix.lower() in _CHARTS:
-        try:
-            import matplotlib  # noqa: F401  # say at once where it is missing
-        except ModuleNotFoundError:
-            raise ConfigError(
-                "charts are drawn by matplotlib, which is not installed", hint="`pip install matplotlib`"
-            ) from None
+    if out is not None and _CHARTS[-1] in suffixes and out.suffix.lower() in _CHARTS and not installed("matplotlib"):
+        raise ConfigError("charts are drawn by matplotlib, which is not installed", hint="`pip install matplotlib`")
 
 
 def _read_photo(
