@@ -23,10 +23,10 @@ from mien.expressions import NEUTRAL
 from mien.spaces import DiscSpace, Space, check_condition
 from mien.warping import EditMaps, apply, compose, half_window, mix, scale, weighted
 
-#: `auto` takes away half of what the critic sees and is not asked for (`taken_by_auto`), `direct` nothing; `keep` moves
-#: from where the face stands in the space by the condition as a step. A number from 0 to 1 says how much is taken away.
-#: Where a model has no critic, `auto` is `direct`.
-Start = Literal["auto", "direct", "keep"]
+#: `auto` takes away half of what the critic sees and is not asked for (`taken_by_auto`), `neutral` all that the face
+#: expresses, `direct` nothing; `keep` moves from where the face stands in the space by the condition as a step. A number
+#: from 0 to 1 says how much is taken away. Where a model has no critic, `auto` is `direct`.
+Start = Literal["auto", "neutral", "direct", "keep"]
 #: What is seen in a face, by whom and when ever: probabilities of expressions by name.
 Seen = Mapping[str, float]
 #: What `auto` takes away of it. All draws creases where a broad smile was; half is closer to photos, and judges see the new
@@ -57,7 +57,9 @@ def check_wish(model: ExpressionModel, condition: Condition, start: Start) -> No
 
 def check_start(model: ExpressionModel, start: Start) -> None:
     """Raise `ConditionError` where a model cannot start from there, before a film or a camera is opened for it."""
-    if parse_start(start) != "keep":
+    if parse_start(start) == "neutral" and NEUTRAL not in model.space.expressions:
+        raise ConditionError("this model has no neutral face to start from", hint="start from `auto` or `direct`")
+    if start != "keep":
         return
     if not isinstance(model.space, DiscSpace):
         raise ConditionError("this model's space is no disc to move on", hint="start from `auto` or `direct`")
@@ -90,7 +92,10 @@ def _whole_edits(
     codes = np.stack([model.space.code(part) for recipe in recipes for _, part in recipe])
     if start == "keep":
         codes = _moved(model, image, codes)
-    if start == "auto":
+    if start == "neutral":
+        check_start(model, start)
+        start = 1.0
+    elif start == "auto":
         start = _read(model, image).expressions if _takes_away(model) else {}
     elif isinstance(start, Mapping):
         _check_seen(model.space, start)

@@ -50,7 +50,7 @@ def render_in_frame(
     What the face shows by itself is averaged over time. Whether it can be asked for, `check_film_wishes` says.
     """
     at = index - face.first
-    begin: Start | Seen = "direct"
+    begin: Start | Seen = start if start == "neutral" else "direct"
     if start == "auto":  # without a critic nothing was seen, and nothing is taken away
         begin = dict(zip(editor.space.expressions, face.expressed[at].tolist(), strict=False))
     if start == "keep":

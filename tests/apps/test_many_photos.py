@@ -140,12 +140,13 @@ def test_starts_differ_and_auto_is_what_a_call_without_a_word_gives(
     mien: Callable[..., Any], model: Path, photo: Path, tmp_path: Path
 ) -> None:
     pictures = {}
-    for start in ("auto", "direct", "keep", None):
+    for start in ("auto", "neutral", "direct", "keep", None):
         out = tmp_path / f"{start}.png"
         word = () if start is None else ("--from", start)
         assert edit(mien, model, photo, "-o", out, *word).code == 0
         pictures[start] = read_photo(out).pixels
     assert np.array_equal(pictures["auto"], pictures[None])
+    assert (pictures["neutral"] != pictures["auto"]).any() and (pictures["neutral"] != pictures["direct"]).any()
     assert (pictures["auto"] != pictures["direct"]).any() and (pictures["keep"] != pictures["direct"]).any()
 
 

@@ -64,6 +64,9 @@ def test_what_was_there_is_taken_away_first():
     """Half way from 200 to 10 is 105, half way on to 110 is 107.5."""
     happy = Condition.named("happy", 1.0)
     assert brightness_after(Painter(reach=0.5), 200, happy, 1.0) == pytest.approx(107.5, abs=0.01)
+    # `neutral` says the same of every face, also of one in which nobody sees anything, and of what is asked for.
+    calm = Painter(probabilities=(1.0, 0.0, 0.0), reach=0.5)
+    assert brightness_after(calm, 200, happy, "neutral") == pytest.approx(107.5, abs=0.01)
 
 
 def test_auto_takes_away_what_the_critic_sees_and_is_not_asked_for():
@@ -149,6 +152,8 @@ def test_a_space_of_names_has_no_place_to_move_from_but_a_neutral_to_start_from(
         make_edits(model, grey(200), [Condition.named("happy")], "keep")
     no_neutral = Names(space=LabelSpace(("anger", "happy", "sad")), reach=0.5)
     assert brightness_after(no_neutral, 200, Condition.named("happy", 1.0), "auto") == pytest.approx(155, abs=0.01)
+    with pytest.raises(ConditionError, match="no neutral face to start from"):
+        make_edits(no_neutral, grey(200), [Condition.named("happy")], "neutral")
 
 
 @pytest.mark.parametrize("start", ["sideways", -0.1, 1.5, math.nan])
@@ -218,7 +223,7 @@ def test_halves_and_whole_faces_in_one_batch_and_as_steps() -> None:
         Condition.parse("upper=happy@1/lower=sad@1"),
         Condition.named("sad", 1.0),
     ]
-    for start in ("direct", "auto", "keep"):
+    for start in ("direct", "auto", "neutral", "keep"):
         happy, halves, sad = make_edits(Painter(), grey(60), conditions, start)  # type: ignore[arg-type]
         assert np.allclose(halves.delta[:, :7], happy.delta[:, :7]) and np.allclose(
             halves.delta[:, 10:], sad.delta[:, 10:]

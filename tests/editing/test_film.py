@@ -186,14 +186,15 @@ def test_half_of_what_is_there_and_not_asked_for_is_taken_away_first(editor: Edi
     film = write_film(tmp_path / "film.mp4", [scene({"red": (100, 100, 40)})] * 12)
     sad = Condition.named("sad", 0.8)
     added = {}
-    for start in ("auto", "direct"):
+    for start in ("auto", "neutral", "direct"):
         out, _ = edit(editor, film, sad, start=start)
         added[start] = light(film, out, [(100, 100)] * 12)[6]
+    assert added["neutral"] == pytest.approx(0, abs=1.5)
     assert added["direct"] == pytest.approx(51, abs=1.5)
     assert added["auto"] == pytest.approx(51 - 51 / 2, abs=1.5)
 
 
-@pytest.mark.parametrize("start", ["auto", "direct", "keep"])
+@pytest.mark.parametrize("start", ["auto", "neutral", "direct", "keep"])
 def test_half_a_face_is_edited_and_the_other_one_is_as_it_was_filmed(
     editor: Editor, tmp_path: Path, start: str
 ) -> None:  # fmt: skip

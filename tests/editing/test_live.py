@@ -63,14 +63,15 @@ def test_a_model_without_neutral_edits_faces_as_they_are_and_one_without_a_disc_
     for index in range(8):
         edited = show.edit(STILL, index / 20)
     assert light(edited) == pytest.approx(0.8 * FULL, abs=1)
-    with pytest.raises(ConditionError, match="no disc to move on"):
-        live(editor, start="keep")
+    for start, says in (("keep", "no disc to move on"), ("neutral", "no neutral face to start from")):
+        with pytest.raises(ConditionError, match=says):
+            live(editor, start=start)
 
 
 def test_half_of_what_is_there_and_not_asked_for_is_taken_away_first(editor: Editor) -> None:
     model: Any = editor.model
     model.render, model.read = darkened_where_neutral, seen_as_happy
-    for start, expected in (("auto", 0.8 * FULL - 25.5), ("direct", 0.8 * FULL)):
+    for start, expected in (("auto", 0.8 * FULL - 25.5), ("neutral", 0.8 * FULL - 51), ("direct", 0.8 * FULL)):
         show = live(editor, start=start)
         show.ask(Wish(Condition.named("sad", 0.8)))
         for index in range(12):
