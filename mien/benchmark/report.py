@@ -80,8 +80,7 @@ def write_report(
         results = read_results(write_results(outcome, staging / "results.jsonl"))
         outcome = replace(outcome, lines=tuple(result.line for result in results))
         tables = all_tables(outcome)
-        markdown = "\n".join(["# Benchmark", "", _how_to_read(outcome, tables), "", *map(to_markdown, tables)])
-        (staging / "tables.md").write_text(markdown, encoding="utf-8")
+        (staging / "tables.md").write_text(_as_markdown(outcome, tables), encoding="utf-8")
         (staging / "tables.tex").write_text(document(tables, _origin(outcome)), encoding="utf-8")
         progress("figures")
         drawn = _draw_figures(outcome, pictures)
@@ -325,16 +324,16 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _how_to_read(outcome: Outcome, tables: Sequence[Table]) -> str:
-    """Return the paragraph that says what each measure is fooled by, for tables.md."""
+def _as_markdown(outcome: Outcome, tables: Sequence[Table]) -> str:
+    """Return tables.md: where the numbers come from, all tables, and what each measure is fooled by."""
     from mien.benchmark.typesetting import escape_markdown
 
-    sentences = [f"*{measure.heading}*: {escape_markdown(measure.fooled)}" for measure in _used_measures(tables)
-                 if measure.fooled]  # fmt: skip
-    return (
-        f"{escape_markdown(_origin(outcome))}\n\nNo measure is enough by itself. What each is fooled by: "
-        + " ".join(sentences)
-    )
+    fooled = [f"- *{measure.heading}*: {escape_markdown(measure.fooled)}" for measure in _used_measures(tables)
+              if measure.fooled]  # fmt: skip
+    lines = ["# Benchmark", "", escape_markdown(_origin(outcome)), "", *map(to_markdown, tables)]
+    if fooled:
+        lines += ["### What each measure is fooled by", "", "No measure is enough by itself.", "", *fooled, ""]
+    return "\n".join(lines)
 
 
 def _used_measures(tables: Sequence[Table]) -> list[Measure]:

@@ -94,7 +94,7 @@ def test_everything_is_there(written: Path, found: Outcome) -> None:
         "faces-2-stargan-48-4-expressions.png", "gamut-1-ganmut-128.png",
         "training-1-ganmut-128.png", "samples-1-ganmut-128.png", "labels.png",
     }  # fmt: skip
-    assert "What each is fooled by" in (written / "tables.md").read_text(encoding="utf-8")
+    assert "What each measure is fooled by" in (written / "tables.md").read_text(encoding="utf-8")
 
 
 def test_the_page_needs_nothing_else(written: Path) -> None:
