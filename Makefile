@@ -26,7 +26,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 demo: install ## install, then edit a portrait; the pictures lie in out/
-	$(BIN)/mien edit $(PHOTO) --expression sad --intensity 0.9 -o out/astronaut-sad.png
+	$(BIN)/mien edit $(PHOTO) --expression sad --from neutral -o out/astronaut-sad.png
 	$(BIN)/mien edit $(PHOTO) --expression upper=anger/lower=happy -o out/astronaut-wicked.png
 	$(BIN)/mien gamut $(PHOTO) -o out/astronaut-gamut.png
 	$(BIN)/mien sweep $(PHOTO) -o out/astronaut-sweep.png

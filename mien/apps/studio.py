@@ -9,7 +9,7 @@ machine.
     POST /photos/KEY/after                        {"wishes": {"1": {"expression": "happy", "intensity": 0.8}}, "view": 0}
     POST /photos/KEY/save                         {"wishes": ..., "format": "png"}; answers with the file
     GET  /photos/KEY/faces/1/expressions?start=auto   small pictures of the face with each expression; `half=upper`
-    GET  /photos/KEY/faces/1/gamut.png, sweep.png     figures of the face
+    GET  /photos/KEY/faces/1/gamut.png, sweep.png     figures of the face, ?start=auto
 
     POST /films?name=talk.mp4                     a file; answers with its key while its faces are being found
     GET  /films/KEY                               the film, and its faces and times once they are known
@@ -132,7 +132,8 @@ class _Page(LocalPage):
             pictures = self.studio.thumbnails(*asked_of, query.get("half", ""))
             self.send_json({name: _data_url(pixels, picture) for name, pixels in pictures.items()})
         elif found := re.fullmatch(r"faces/(\d+)/(gamut|sweep)\.png", asked):
-            self.send(self.studio.figure(picture, int(found[1]), found[2]), "image/png")
+            start = parse_start(query.get("start", "auto"))
+            self.send(self.studio.figure(picture, int(found[1]), found[2], start), "image/png")
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.conditions import Condition
+from mien.editing.edits import Start
 from mien.editing.photo import Editor, Face
 from mien.editing.reading import FaceReading
 from mien.errors import ConditionError
@@ -30,14 +31,15 @@ _COLOURS = {
 
 
 def gamut_figure(
-    editor: Editor, photo: Photo | np.ndarray, face: Face, *, tile: int = 144, rings: int = 3
+    editor: Editor, photo: Photo | np.ndarray, face: Face, *, tile: int = 144, rings: int = 3, start: Start = "auto"
 ) -> np.ndarray:
     """Draw the disc: directions round, intensity outwards, neutral in the centre, names at their learned angles.
 
     `tile` is the side of one face in pixels; each ring further out holds more faces. Angles run counter-clockwise from
-    the right, as on paper.
+    the right, as on paper. `start` says what becomes of the expression that is there (`Editor.render`).
     """
     space = editor.space
+    _check_start(start)
     if not isinstance(space, DiscSpace):
         raise ConditionError(
             "this model is conditioned on names and has no disc", hint="`mien sweep` shows what it can do"
@@ -48,7 +50,7 @@ def gamut_figure(
         count = 6 * ring
         places += [(2 * math.pi * i / count, ring, ring / rings) for i in range(count)]
     conditions = [Condition.polar(angle, intensity) for angle, _, intensity in places]
-    faces = editor.preview(photo, editor.render(face, conditions), tile)
+    faces = editor.preview(photo, editor.render(face, conditions, start), tile)
 
     half = int(step * rings + tile * 1.35)
     page = Image.new("RGB", (2 * half, 2 * half), _PAPER)
@@ -80,16 +82,21 @@ def sweep_figure(
     intensities: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     expressions: Sequence[str] | None = None,
     tile: int = 160,
+    start: Start = "auto",
 ) -> np.ndarray:
-    """Draw rows of expressions and columns of rising intensity; the photo as it is stands at the left of each row."""
+    """Draw rows of expressions and columns of rising intensity; the photo as it is stands at the left of each row.
+
+    `start` says what becomes of the expression that is there (`Editor.render`).
+    """
     space = editor.space
+    _check_start(start)
     names = [name for name in expressions or space.expressions if name != NEUTRAL]
     if not names or not intensities:
         raise ConditionError(
             "a sweep needs an expression besides neutral, and an intensity", hint="neutral is what intensity 0 shows"
         )
     conditions = [Condition.named(name, intensity) for name in names for intensity in intensities]
-    faces = editor.preview(photo, editor.render(face, conditions), tile)
+    faces = editor.preview(photo, editor.render(face, conditions, start), tile)
     original = crop_face(photo.pixels if isinstance(photo, Photo) else photo, face.alignment, tile)
 
     left, top, gap = round(tile * 0.75), round(tile * 0.3), 4
@@ -106,6 +113,11 @@ def sweep_figure(
         for column, picture in enumerate(tiles):
             page.paste(Image.fromarray(picture), (left + column * (tile + gap), y))
     return np.array(page)
+
+
+def _check_start(start: Start) -> None:
+    if start == "keep":
+        raise ConditionError("a figure shows places and no steps", hint="start from `auto`, `neutral` or `direct`")
 
 
 def reading_figure(

@@ -187,13 +187,13 @@ class Studio:
         before = crop_face(photo.shown.pixels, face.alignment, size)
         return {"photo": before, **dict(zip(names, pictures, strict=True))}
 
-    def figure(self, photo: OpenPhoto, number: int, kind: str) -> bytes:
+    def figure(self, photo: OpenPhoto, number: int, kind: str, start: Start = "auto") -> bytes:
         """Return a PNG file of what the model can do with a face: `gamut`, the disc, or `sweep`, rising intensity."""
         if kind not in _FIGURES:
             raise ConditionError(f"there is no figure `{kind}`", hint=f"known: {', '.join(_FIGURES)}")
         face = photo.face(number)
         with self._rendering:
-            pixels = _FIGURES[kind](self.editor, photo.shown, face)
+            pixels = _FIGURES[kind](self.editor, photo.shown, face, start=start)
         mark = self.editor.mark(kind) if self.mark else None
         return encode_photo("figure.png", pixels, replace(photo.shown, pixels=pixels), mark)
 

@@ -230,6 +230,14 @@ def test_figures_have_a_place_for_every_condition(editor, photo, face):
     assert disc.shape[0] == disc.shape[1] and disc.dtype == np.uint8
     rows = sweep_figure(editor, photo, face, expressions=["happy", "sad"], intensities=(0.0, 1.0), tile=40)
     assert rows.shape == (round(40 * 0.3) + 2 * 44, round(40 * 0.75) + 3 * 44, 3)
+    how = {"expressions": ["sad"], "intensities": (0.4,), "tile": 40}
+    for start in ("neutral", "direct"):  # the tile is that of an edit from there
+        drawn = sweep_figure(editor, photo, face, **how, start=start)[12:52, 74:114]
+        (alone,) = editor.preview(photo, editor.render(face, [Condition.named("sad", 0.4)], start), 40)
+        assert np.array_equal(drawn, alone), start
+    for figure in (gamut_figure, sweep_figure):
+        with pytest.raises(ConditionError, match="shows places and no steps"):
+            figure(editor, photo, face, start="keep")
 
 
 def test_a_model_of_labels_has_no_disc(photo):

@@ -109,6 +109,7 @@ def gamut(
     photo: shared.Photo,
     out: options.PictureOut,
     face: shared.OneFace = "largest",
+    origin: options.FigureOrigin = "auto",
     tile: options.Tile = 144,
     rings: options.Rings = 3,
     model: shared.Model = None,
@@ -122,11 +123,14 @@ def gamut(
 
     Example: mien gamut portrait.jpg -o gamut.png
     """
+    from mien.editing.edits import parse_start
     from mien.editing.figures import gamut_figure
     from mien.loading import load
 
+    start = parse_start(origin)
+
     def draw(*given: Any) -> Any:
-        return gamut_figure(*given, tile=tile, rings=rings)
+        return gamut_figure(*given, tile=tile, rings=rings, start=start)
 
     _figure(photo, out, face, partial(load, model, detector=detector, threshold=threshold), mark, "gamut", draw)
 
@@ -137,6 +141,7 @@ def sweep(
     expressions: options.Rows = None,
     intensities: options.Columns = "0,0.25,0.5,0.75,1",
     face: shared.OneFace = "largest",
+    origin: options.FigureOrigin = "auto",
     tile: options.Tile = 160,
     model: shared.Model = None,
     detector: shared.FaceDetector = "mtcnn",
@@ -147,6 +152,7 @@ def sweep(
 
     Example: mien sweep portrait.jpg --expressions happy,fear -o sweep.png
     """
+    from mien.editing.edits import parse_start
     from mien.editing.figures import sweep_figure
     from mien.errors import ConditionError
     from mien.expressions import parse_expression
@@ -157,9 +163,10 @@ def sweep(
     except ValueError:
         raise ConditionError(f"`{intensities}` is no list of numbers", hint="for example `0,0.5,1`") from None
     names = [parse_expression(name) for name in expressions.split(",")] if expressions is not None else None
+    start = parse_start(origin)
 
     def draw(*given: Any) -> Any:
-        return sweep_figure(*given, intensities=steps, expressions=names, tile=tile)
+        return sweep_figure(*given, intensities=steps, expressions=names, tile=tile, start=start)
 
     _figure(photo, out, face, partial(load, model, detector=detector, threshold=threshold), mark, "sweep", draw)
 

@@ -31,6 +31,15 @@ Profiles = Annotated[
         metavar="WHICH", help="`skip` leaves faces in profile as they are, since edits smear there; or `edit`."
     ),
 ]
+FigureOrigin = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="START",
+        help="`auto` first takes away half of what the model sees in the face and a place does not ask for; `neutral` all "
+        "that the face shows; `direct` edits it as it is.",
+    ),
+]
 Tile = Annotated[int, typer.Option(metavar="PIXELS", min=32, max=512, help="Side of one face in the picture.")]
 Rings = Annotated[int, typer.Option(metavar="COUNT", min=1, max=6, help="Rings of faces round the centre.")]
 Rows = Annotated[
