@@ -93,7 +93,7 @@ def _whole_edits(
     if start == "keep":
         codes = _moved(model, image, codes)
     if start == "neutral":
-        check_start(model, start)
+        check_start(model, "neutral")
         start = 1.0
     elif start == "auto":
         start = _read(model, image).expressions if _takes_away(model) else {}
