@@ -46,13 +46,19 @@ class Frame:
 def read_frames(path: Path | str) -> Iterator[Frame]:
     """Yield the frames of a film in the order in which they are shown.
 
-    Raises `FilmError` where the file is no film or holds no picture track; a film that is broken off ends there.
+    Raises `FilmError` where the file is no film, holds no picture track or none that can be read; a film that is broken off
+    ends there.
     """
+    number = -1
     with open_film(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for number, frame in enumerate(decode(container, stream)):
             yield Frame(number, float(frame.time or 0.0), upright(frame), frame.pts)
+    if number < 0:
+        animated = Path(path).suffix.lower() == ".webp"  # ffmpeg 8 sees that there are pictures, and decodes none
+        hint = "save an animated WebP as GIF or MP4" if animated else "play it once to see that it is whole"
+        raise FilmError(f"`{path}` has no frame that can be read", hint=hint)
 
 
 def _numbers(path: Path | str) -> dict[int, int]:

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from films_made import COLOURS, scene, write_film
+from PIL import Image
 
 from mien.errors import FilmError
 from mien.films import FrameReader, count_frames, is_film, read_frame, read_frames
@@ -111,6 +112,31 @@ def test_frames_after_a_damaged_one_keep_their_numbers(tmp_path: Path) -> None:
         assert abs(int(read_frame(film, index).mean()) - 2 * index) <= 3, index
     with pytest.raises(FilmError, match="no frame 12 that can be decoded"):
         read_frame(film, 12)
+
+
+def test_a_film_of_which_nothing_can_be_decoded_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    film = tmp_path / "damaged.avi"
+    write_grey_film(film, "mjpeg", 3)
+    with av.open(str(film)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(film.read_bytes())
+    for place, length in places:
+        start = data.index(b"\xff\xd8", place)
+        data[start : start + length] = bytes(length)
+    film.write_bytes(data)
+    with pytest.raises(FilmError, match="has no frame that can be read") as caught:
+        list(read_frames(film))
+    assert "play it once" in caught.value.hint
+
+    animated = tmp_path / "animated.webp"
+    first, *others = (Image.new("RGB", (32, 32), (0, 0, 80 * i)) for i in range(3))
+    first.save(animated, save_all=True, append_images=others)
+    try:
+        frames = list(read_frames(animated))
+    except FilmError as error:
+        assert "GIF or MP4" in error.hint
+    else:
+        assert len(frames) == 3  # of an ffmpeg that has learned it
 
 
 def test_a_jump_ahead_gives_the_frame_that_reading_through_gives(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mien.editing.photo import Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import smooth
 from mien.editing.tracking import FaceTracker, Track
-from mien.errors import ConditionError, FaceError, FilmError
+from mien.errors import ConditionError, FaceError
 from mien.films import count_frames, read_frames
 from mien.images import resize
 
@@ -155,8 +155,6 @@ def find_faces(
                 readings.setdefault(track.number, []).append((last, values))
         stamps.append(frame.stamp)
         report(frame.index + 1, total)
-    if not tracker.seconds:
-        raise FilmError(f"`{film}` has no frame that can be read", hint="play it once to see that it is whole")
     seconds, cuts = np.array(tracker.seconds), tuple(tracker.cuts)
     faces = [
         _face(track, seconds, cuts, readings.get(track.number, []))
