@@ -33,13 +33,21 @@ Seen = Mapping[str, float]
 #: often.
 _TAKEN = 0.5
 STARTS: tuple[str, ...] = get_args(Start)
+#: The starts of which a figure of places can be drawn, which holds no steps.
+FIGURE_STARTS: tuple[str, ...] = tuple(start for start in STARTS if start != "keep")
 
 
-def parse_start(word: str) -> Start:
+def parse_start(word: str, among: Sequence[str] = STARTS) -> Start:
     """Return where edits start from; `ConditionError` for another word."""
-    if word not in STARTS:
-        raise ConditionError(f"an edit cannot start from `{word}`", hint=f"give one of {', '.join(STARTS)}")
+    if word not in among:
+        what = "a figure of places" if word in STARTS else "an edit"
+        raise ConditionError(f"{what} cannot start from `{word}`", hint=f"give one of {', '.join(among)}")
     return word  # type: ignore[return-value]
+
+
+def reads_first(start: Start | float) -> bool:
+    """Return whether it matters for an edit from there what the critic sees in the face."""
+    return start in ("auto", "keep")
 
 
 def in_words(wanted: object) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.conditions import Condition
-from mien.editing.edits import Start
+from mien.editing.edits import FIGURE_STARTS, Start, parse_start
 from mien.editing.photo import Editor, Face
 from mien.editing.reading import FaceReading
 from mien.errors import ConditionError
@@ -36,10 +36,10 @@ def gamut_figure(
     """Draw the disc: directions round, intensity outwards, neutral in the centre, names at their learned angles.
 
     `tile` is the side of one face in pixels; each ring further out holds more faces. Angles run counter-clockwise from
-    the right, as on paper. `start` says what becomes of the expression that is there (`Editor.render`).
+    the right, as on paper. `start` says what becomes of the expression that is there (`Editor.render`); not `keep`.
     """
     space = editor.space
-    _check_start(start)
+    parse_start(start, FIGURE_STARTS)
     if not isinstance(space, DiscSpace):
         raise ConditionError(
             "this model is conditioned on names and has no disc", hint="`mien sweep` shows what it can do"
@@ -86,10 +86,10 @@ def sweep_figure(
 ) -> np.ndarray:
     """Draw rows of expressions and columns of rising intensity; the photo as it is stands at the left of each row.
 
-    `start` says what becomes of the expression that is there (`Editor.render`).
+    `start` says what becomes of the expression that is there (`Editor.render`); not `keep`.
     """
     space = editor.space
-    _check_start(start)
+    parse_start(start, FIGURE_STARTS)
     names = [name for name in expressions or space.expressions if name != NEUTRAL]
     if not names or not intensities:
         raise ConditionError(
@@ -113,11 +113,6 @@ def sweep_figure(
         for column, picture in enumerate(tiles):
             page.paste(Image.fromarray(picture), (left + column * (tile + gap), y))
     return np.array(page)
-
-
-def _check_start(start: Start) -> None:
-    if start == "keep":
-        raise ConditionError("a figure shows places and no steps", hint="start from `auto`, `neutral` or `direct`")
 
 
 def reading_figure(

@@ -19,7 +19,7 @@ import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
 from mien.conditions import Condition
-from mien.editing.edits import Start, in_words
+from mien.editing.edits import Start, in_words, reads_first
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
 from mien.editing.film_rendering import check_film_wishes, face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes, as_keyframes
@@ -89,7 +89,7 @@ def edit_film(
     if not paths:
         raise ConditionError("no face is to be edited", hint="say for one face at least what it shall express")
     check_film_wishes(editor, paths.values(), start)
-    everyone = found or find_faces(editor, source, smallest=smallest, read=start != "direct")
+    everyone = found or find_faces(editor, source, smallest=smallest, read=reads_first(start))
     if isinstance(wanted, Mapping):
         chosen = replace(everyone, faces=tuple(everyone.choose(number).faces[0] for number in sorted(paths)))
     else:

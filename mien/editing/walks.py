@@ -15,7 +15,7 @@ import numpy as np
 
 from mien.animations import ANIMATION_SUFFIXES, AnimationWriter
 from mien.conditions import Condition
-from mien.editing.edits import Start
+from mien.editing.edits import Start, check_start
 from mien.editing.film import check_film_out
 from mien.editing.photo import Editor, Face
 from mien.errors import ConditionError
@@ -73,6 +73,8 @@ def animate_photo(
     """
     out = Path(out)
     check_film_out(photo.path or "", out)
+    if isinstance(start, str):
+        check_start(editor.model, start)
     pixels, small = _shrunk(editor, photo.pixels, face, size)
     rate = Fraction(len(conditions)) / Fraction(seconds).limit_denominator(1000)
     out.parent.mkdir(parents=True, exist_ok=True)

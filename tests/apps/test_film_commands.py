@@ -186,6 +186,7 @@ def test_animations_that_make_no_sense_are_refused(refused: Callable[..., None],
     ask("--path", "disc", "-e", "happy", "-o", out, error="no --expression", hint="sweep")
     ask("--path", "maze", "-e", "happy", "-o", out, error="no path `maze`", hint="disc")
     ask("-f", "all", "-o", out, error="one face", hint="largest")
+    ask("--from", "here", "-o", out, error="cannot start from `here`", hint="neutral")
     ask("-o", out.with_suffix(".tiff"), error="`.tiff`", hint=".mp4")
 
 

@@ -75,7 +75,12 @@ def test_json_says_what_became_of_each(mien: Callable[..., Any], model: Path, al
     (face,) = good["faces"]
     x0, y0, x1, y1 = face["box"]
     assert face["edited"] and face["face"] == 1 and 0 < x0 < x1 < 216 and 0 < y0 < y1 < 224
-    assert face["frontality"] > 0.8 and good["condition"] == "happy @ 0.9" and good["found"] == 1
+    assert (
+        face["frontality"] > 0.8
+        and good["condition"] == "happy @ 0.9"
+        and good["found"] == 1
+        and good["from"] == "auto"
+    )
     assert bad["out"] is None and "not a picture" in bad["error"] and bad["hint"] and bad["faces"] == []
 
 

@@ -19,8 +19,10 @@ from PIL import ExifTags, Image
 from untrained import write_run
 
 from mien.apps.output import PICTURES
+from mien.conditions import Condition
 from mien.files import file_sha256
 from mien.images import is_grey, read_mark, read_photo
+from mien.loading import load
 from mien.pretrained import DEFAULT, shipped
 from mien.provenance import DIGITAL_SOURCE_TYPE
 from mien.runs import read_tensors, write_tensors
@@ -143,6 +145,32 @@ def test_figures_are_written_and_marked(mien: Callable[..., Any], model: Path, p
         assert figure.shape == (round(48 * 0.3) + 2 * 52, round(48 * 0.75) + 3 * 52, 3)
     else:
         assert figure.shape[0] == figure.shape[1] > 3 * 48
+
+
+@pytest.mark.parametrize("command", ["gamut", "sweep"])
+def test_figures_start_where_edits_may(mien: Callable[..., Any], model: Path, photo: Path, command: str) -> None:
+    opened = load(model)
+    picture = read_photo(photo)
+    (face,) = opened.find(picture)
+    settings = ("--rings", 1) if command == "gamut" else ("--expressions", "sad", "--intensities", "1")
+    (x, y), sad = ((0, 0), None) if command == "gamut" else ((36 + 52, 14), Condition.named("sad", 1.0))
+    drawn = {}
+    for start in ("auto", "neutral", "direct"):
+        out = photo.with_name(f"{start}.png")
+        assert mien(command, photo, "-m", model, "-o", out, "--tile", 48, *settings, "--from", start).code == 0
+        drawn[start] = read_photo(out).pixels
+        if sad is not None:  # the tile beside the photo's is that of an edit from there
+            (alone,) = opened.preview(picture, opened.render(face, [sad], start), 48)
+            assert np.array_equal(drawn[start][y : y + 48, x : x + 48], alone), start
+    assert not np.array_equal(drawn["neutral"], drawn["direct"])
+
+
+@pytest.mark.parametrize("command", ["gamut", "sweep"])
+def test_a_figure_holds_no_steps(refused: Callable[..., None], photo: Path, command: str) -> None:
+    out = photo.with_name("figure.png")  # said before a model is opened: there is none
+    asked = (command, photo, "-m", "none.safetensors", "-o", out, "--from")
+    refused(*asked, "keep", error="a figure of places cannot start from `keep`", hint="auto, neutral, direct")
+    refused(*asked, "sideways", error="an edit cannot start from `sideways`", hint="auto, neutral, direct")
 
 
 @pytest.mark.parametrize("command", ["gamut", "sweep"])

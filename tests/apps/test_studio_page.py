@@ -117,6 +117,8 @@ def test_small_pictures_and_figures(page: Browser, opened: dict[str, Any]) -> No
     assert np.abs(halved[70:] - before[70:]).mean() < 2
     content, headers = page.fetch(f"{face}/sweep.png")
     assert headers["Content-Type"] == "image/png" and read_image(content).shape[0] > 500
+    assert page.fetch(f"{face}/sweep.png?start=auto")[0] == content
+    assert page.fetch(f"{face}/sweep.png?start=neutral")[0] != page.fetch(f"{face}/sweep.png?start=direct")[0]
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,9 @@ def test_half_of_what_is_there_and_not_asked_for_is_taken_away_first(editor: Edi
         out, _ = edit(editor, film, sad, start=start)
         added[start] = light(film, out, [(100, 100)] * 12)[6]
     assert added["neutral"] == pytest.approx(0, abs=1.5)
+    model.read = lambda _: pytest.fail("nobody has to see what all goes of, or nothing")
+    for start in ("neutral", "direct"):
+        edit(editor, film, sad, start=start)
     assert added["direct"] == pytest.approx(51, abs=1.5)
     assert added["auto"] == pytest.approx(51 - 51 / 2, abs=1.5)
 

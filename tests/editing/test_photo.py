@@ -235,8 +235,12 @@ def test_figures_have_a_place_for_every_condition(editor, photo, face):
         drawn = sweep_figure(editor, photo, face, **how, start=start)[12:52, 74:114]
         (alone,) = editor.preview(photo, editor.render(face, [Condition.named("sad", 0.4)], start), 40)
         assert np.array_equal(drawn, alone), start
+    disc = gamut_figure(editor, photo, face, tile=40, rings=1, start="neutral")
+    (centre,) = editor.preview(photo, editor.render(face, [Condition.polar(0.0, 0.0)], "neutral"), 40)
+    middle = disc.shape[0] // 2
+    assert np.array_equal(disc[middle - 10 : middle + 10, middle - 10 : middle + 10], centre[10:30, 10:30])
     for figure in (gamut_figure, sweep_figure):
-        with pytest.raises(ConditionError, match="shows places and no steps"):
+        with pytest.raises(ConditionError, match="a figure of places cannot start from `keep`"):
             figure(editor, photo, face, start="keep")
 
 

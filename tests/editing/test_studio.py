@@ -157,7 +157,7 @@ def test_thumbnails_and_figures(studio: Studio) -> None:
     for kind in ("gamut", "sweep"):
         figure = read_photo(studio.figure(studio.photo(key), 1, kind))
         assert figure.pixels.shape[0] > 500 and (parse_mark(figure.xmp) or {})["condition"] == kind
-    with pytest.raises(ConditionError, match="no steps"):  # so it is handed on where a figure starts from
+    with pytest.raises(ConditionError, match="of places"):  # so it is handed on where a figure starts from
         studio.figure(studio.photo(key), 1, "sweep", "keep")
     with pytest.raises(ConditionError, match="no figure"):
         studio.figure(studio.photo(key), 1, "map")

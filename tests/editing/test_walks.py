@@ -112,3 +112,16 @@ def test_a_small_photo_is_not_enlarged_and_the_photo_itself_not_written_over(edi
         assert image.size == (300, 200)  # films need even sides
     with pytest.raises(FilmError, match="itself"):
         animate_photo(editor, photo, face, walk("disc", SPACE, 3), tmp_path / "photo.webp")
+
+
+def test_a_start_that_the_model_has_not_is_refused_before_a_folder_is_made(
+    editor: Editor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(scene({"red": (100, 100, 60)})).save(tmp_path / "photo.png")
+    photo = read_photo(tmp_path / "photo.png")
+    (face,) = editor.find(photo)
+    monkeypatch.setattr(Brightener, "space", LabelSpace(("anger", "happy", "sad", "surprise")))
+    for start, says in (("neutral", "no neutral face"), ("keep", "no disc to move on")):
+        with pytest.raises(ConditionError, match=says):
+            animate_photo(editor, photo, face, [HAPPY], tmp_path / "new" / "a.gif", start=start)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]

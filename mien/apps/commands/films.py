@@ -55,7 +55,7 @@ def video(
     wanted = None if list_faces else _keyframes(expression, angle, intensity, at, face, by_face)
 
     import mien
-    from mien.editing.edits import in_words, parse_start
+    from mien.editing.edits import in_words, parse_start, reads_first
     from mien.editing.film import check_film_out, edit_film
     from mien.editing.film_faces import find_faces
     from mien.editing.film_rendering import check_film_wishes
@@ -69,7 +69,7 @@ def video(
     if wanted is not None:
         check_film_wishes(editor, wanted.values() if by_face else [wanted], start)
     with frames_progress("finding faces") as report:
-        read = start != "direct" and not list_faces
+        read = reads_first(start) and not list_faces
         found = find_faces(editor, film, smallest=smallest, read=read, report=report)
     if out is None or wanted is None:
         _list(found)
@@ -138,7 +138,7 @@ def animate(
     """
     import mien
     from mien.conditions import Condition
-    from mien.editing.edits import parse_start
+    from mien.editing.edits import check_start, parse_start
     from mien.editing.film import check_film_out
     from mien.editing.photo import choose
     from mien.editing.walks import animate_photo, frames_for, walk
@@ -157,6 +157,7 @@ def animate(
     picture = mien.read_photo(photo)
     editor = mien.load(model, detector=detector, threshold=threshold)
     output.say_start(editor.model, start)
+    check_start(editor.model, start)  # before a folder is made, and faces are looked for
     conditions = walk(path, editor.space, frames_for(seconds, out.suffix), wanted)
     chosen = choose(editor.find(picture), face)[0]
     said = f"{path}: {wanted}" if path == "sweep" else f"{path} @ {intensity:g}"

@@ -20,6 +20,7 @@ from mien.apps.output import say
 from mien.errors import ImageError
 
 if TYPE_CHECKING:
+    from mien.editing.edits import Start
     from mien.editing.many import Outcome
     from mien.editing.photo import Editor
 
@@ -77,7 +78,7 @@ def edit(
     for outcome in edit_photos(editor, plan, wanted, **how):
         outcomes.append(outcome)
         if as_json:
-            print(json.dumps({**outcome.to_json(), "condition": said}), flush=True)
+            print(json.dumps({**outcome.to_json(), "condition": said, "from": start}), flush=True)
         if one and outcome.error is not None:
             raise outcome.error
         if outcome.error is None and not as_json:
@@ -123,16 +124,17 @@ def gamut(
 
     Example: mien gamut portrait.jpg -o gamut.png
     """
-    from mien.editing.edits import parse_start
+    from mien.editing.edits import FIGURE_STARTS, parse_start
     from mien.editing.figures import gamut_figure
     from mien.loading import load
 
-    start = parse_start(origin)
+    start = parse_start(origin, FIGURE_STARTS)
 
     def draw(*given: Any) -> Any:
         return gamut_figure(*given, tile=tile, rings=rings, start=start)
 
-    _figure(photo, out, face, partial(load, model, detector=detector, threshold=threshold), mark, "gamut", draw)
+    opened = partial(load, model, detector=detector, threshold=threshold)
+    _figure(photo, out, face, opened, mark, "gamut", start, draw)
 
 
 def sweep(
@@ -152,7 +154,7 @@ def sweep(
 
     Example: mien sweep portrait.jpg --expressions happy,fear -o sweep.png
     """
-    from mien.editing.edits import parse_start
+    from mien.editing.edits import FIGURE_STARTS, parse_start
     from mien.editing.figures import sweep_figure
     from mien.errors import ConditionError
     from mien.expressions import parse_expression
@@ -163,12 +165,13 @@ def sweep(
     except ValueError:
         raise ConditionError(f"`{intensities}` is no list of numbers", hint="for example `0,0.5,1`") from None
     names = [parse_expression(name) for name in expressions.split(",")] if expressions is not None else None
-    start = parse_start(origin)
+    start = parse_start(origin, FIGURE_STARTS)
 
     def draw(*given: Any) -> Any:
         return sweep_figure(*given, intensities=steps, expressions=names, tile=tile, start=start)
 
-    _figure(photo, out, face, partial(load, model, detector=detector, threshold=threshold), mark, "sweep", draw)
+    opened = partial(load, model, detector=detector, threshold=threshold)
+    _figure(photo, out, face, opened, mark, "sweep", start, draw)
 
 
 def studio(
@@ -215,8 +218,11 @@ def studio(
         server.serve_forever()
 
 
-def _figure(photo: Path, out: Path, which: str, load: Callable[[], Editor], mark: bool, kind: str, draw: Any) -> None:
+def _figure(
+    photo: Path, out: Path, which: str, load: Callable[[], Editor], mark: bool, kind: str, start: Start, draw: Any
+) -> None:
     import mien
+    from mien.editing.edits import check_start
     from mien.editing.photo import choose
     from mien.errors import FaceError
 
@@ -225,6 +231,8 @@ def _figure(photo: Path, out: Path, which: str, load: Callable[[], Editor], mark
         raise FaceError(f"`mien {kind}` draws one face", hint="give `--face largest` or a number from 1")
     picture = mien.read_photo(photo)
     editor = load()
+    output.say_start(editor.model, start)
+    check_start(editor.model, start)
     face = choose(editor.find(picture), which)[0]
     pixels = draw(editor, picture.opaque(), face)
     written = editor.mark(kind) if mark else None

@@ -15,8 +15,8 @@ Origin = Annotated[
         "--from",
         metavar="START",
         help="`auto` first takes away half of what the model sees in the face and is not asked for; `neutral` all that "
-        "it shows; `direct` edits it as it is; `keep` moves from where the face stands on the disc, by --intensity as a "
-        "step.",
+        "the face shows; `direct` edits it as it is; `keep` moves from where the face stands on the disc, by --intensity "
+        "as a step.",
     ),
 ]
 FaceDetector = Annotated[str, typer.Option("--detector", metavar="NAME", help="`mtcnn` or `retinaface`.")]
