@@ -189,6 +189,11 @@ def parse_wish(text: str, intensity: float, refusal: ConditionError) -> Conditio
         degrees = float(wanted)
     except ValueError:
         return Condition._of_names(wanted, intensity)
+    if 0 < abs(degrees) < 1 and not at:
+        raise ConditionError(
+            f"`{wanted.strip()}` alone would be an angle, of less than a degree",
+            hint=f"say whose intensity it is, `sad@{wanted.strip()}`, or an angle in degrees, `135@0.5`",
+        )
     return Condition.polar(math.radians(degrees), intensity)
 
 

@@ -146,6 +146,16 @@ def test_who_means_an_intensity_is_told_how_it_is_said(text: str, hint: str) -> 
     assert f"`{hint}" in error.value.hint
 
 
+@pytest.mark.parametrize("text", ["0.5", "-0.5", "upper=0.5", "upper=sad/lower=0.5"])
+def test_less_than_a_degree_is_an_intensity_that_was_meant(text: str) -> None:
+    with pytest.raises(ConditionError, match="would be an angle, of less than a degree") as caught:
+        Condition.parse(text)
+    assert "sad@" in caught.value.hint
+    for angle in (0, 1, -1, 359.5):
+        assert Condition.parse(str(angle)) == Condition.polar(math.radians(angle), 0.9)
+    assert Condition.parse("0.5@0.3") == Condition.polar(math.radians(0.5), 0.3)  # with an intensity it can be no other
+
+
 def test_a_condition_has_one_form_and_a_face_two_halves() -> None:
     halves = Condition.of_halves(upper=SAD).halves
     for given in (
