@@ -64,6 +64,9 @@ def test_a_report_is_written_and_the_same_command_goes_on(
     assert {line["contestant"] for line in lines} == {"mine", "untrained", "identity", "oracle", "real"}
     f1 = next(line for line in lines if line["contestant"] == "mine" and line["measure"] == "expression-f1")
     assert f1["n"] == 6 * 7 and f1["data_hash"] == faces.hash and 0 <= f1["value"] <= 1
+    assert f"mine: expression F1 {f1['value']:.3f} ({f1['judge']})" in first.err.splitlines()
+    shown = set(faces.expressions)
+    assert "left out" not in first.err and shown >= {"fear"}  # drawn faces show all that the judge knows
     kept = {path: path.stat().st_mtime_ns for path in (out / "work").iterdir()}
 
     again = mien(*command)

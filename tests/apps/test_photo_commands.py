@@ -345,6 +345,27 @@ def test_what_cannot_be_drawn_is_refused(
     refused(command, photo, "-m", model, "-o", photo.with_name("out.png"), *options, error=error)
 
 
+@pytest.mark.parametrize("command", ["edit", "gamut"])
+def test_a_film_is_no_photo_and_the_command_for_films_is_named(
+    refused: Callable[..., None], tmp_path: Path, command: str
+) -> None:
+    more = ("-e", "happy") if command == "edit" else ()
+    (tmp_path / "talk.mp4").write_bytes(b"")
+    for name in ("out.png", "out.mp4"):
+        wanted = (command, tmp_path / "talk.mp4", *more, "-o", tmp_path / name)
+        refused(*wanted, error="talk.mp4` is a film", hint="`mien video` edits films")
+
+
+def test_reading_an_animation_says_that_it_reads_one_frame(mien: Callable[..., Any], model: Path, photo: Path) -> None:
+    frames = [Image.open(photo).convert("RGB") for _ in range(2)]
+    frames[1].putpixel((0, 0), (255, 0, 0))  # equal frames would become one
+    animated = photo.with_name("animated.gif")
+    frames[0].save(animated, save_all=True, append_images=frames[1:])
+    said = mien("read", animated, "-m", model)
+    assert said.code == 0 and "only the first of 2 frames" in said.err
+    assert "frames" not in mien("read", photo, "-m", model).err
+
+
 @pytest.mark.parametrize("name", ["out.gif", "out", "out.png.txt", ""])
 def test_a_suffix_that_cannot_be_written_is_refused_first(
     refused: Callable[..., None], tmp_path: Path, name: str

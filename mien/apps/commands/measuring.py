@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.apps import given
 from mien.apps.options import measuring as options
 from mien.apps.options import shared
 from mien.apps.output import say
+
+if TYPE_CHECKING:
+    from mien.benchmark.outcome import Outcome
 
 
 def bench(
@@ -72,7 +75,7 @@ def bench(
         )
     say("writing the report")
     written = write_report(outcome, out, pictures=pictures)
-    say(f"numbers: {len(outcome.lines)}, contestants: {len(outcome.contestants)}, judges: {len(outcome.judges)}")
+    say(_in_short(outcome))
     print(written)
 
 
@@ -96,3 +99,21 @@ def _write_requests(folder: Path, data: Path, protocol: Any) -> None:
     count = write_requests(folder, requested(prepared, protocol), prepared.hash, protocol)
     say(f"{count} pictures are asked for")
     print(folder / "requests.csv")
+
+
+def _in_short(outcome: Outcome) -> str:
+    """Return what a benchmark found in some lines: what was left out, and how often edits are recognised."""
+    known = dict.fromkeys(name for counts in outcome.label_counts.values() for name, count in counts.items() if count)
+    missing = [name for name in known if name not in outcome.expressions]
+    lines = [f"left out, since not every judge knows it or no held-out face shows it: {', '.join(missing)}"]
+    lines *= bool(missing)
+    for contestant in outcome.contestants:
+        found = [
+            f"{line.measurement.value:.3f} ({line.judge})"
+            for line in outcome.lines
+            if line.contestant == contestant.name
+            and (line.measurement.measure, line.measurement.expression) == ("expression-f1", None)
+            and line.measurement.value is not None
+        ]
+        lines.append(f"{contestant.name}: expression F1 {', '.join(found) or 'undefined'}")
+    return "\n".join(lines)

@@ -44,8 +44,8 @@ def edit(
 ) -> None:
     """Give the faces of photos another expression.
 
-    A photo keeps its resolution, its colours, its transparency, and every pixel outside the faces. Of several photos, one
-    that cannot be edited costs only itself; the exit code is then 1.
+    A photo keeps its resolution, its colours, its transparency (in JPEG, which has none, that becomes white), and every
+    pixel outside the faces. Of several photos, one that cannot be edited costs only itself; the exit code is then 1.
 
     Example: mien edit portrait.jpg --expression happy --intensity 0.8 -o smile.jpg
 

@@ -107,6 +107,8 @@ def _read_photo(
     else:
         for each in together:
             print(_told(each, len(together)))
+    if picture.frames > 1:
+        say(f"only the first of {picture.frames} frames; `mien read` reads films (.mp4, .webm) whole")
     if out is None:
         return
     if out.suffix.lower() in _TABLES:
