@@ -23,15 +23,16 @@ from mien.expressions import NEUTRAL
 from mien.spaces import DiscSpace, Space, check_condition
 from mien.warping import EditMaps, apply, compose, half_window, mix, scale, weighted
 
-#: `auto` takes away half of what the critic sees and is not asked for (`taken_by_auto`), `neutral` all that the face
-#: expresses, `direct` nothing; `keep` moves from where the face stands in the space by the condition as a step. A number
-#: from 0 to 1 says how much is taken away. Where a model has no critic, `auto` is `direct`.
+#: `auto` takes away what the critic sees and is not asked for, but for a part that grows with what is asked for
+#: (`taken_by_auto`), `neutral` all that the face expresses, `direct` nothing; `keep` moves from where the face stands in
+#: the space by the condition as a step. A number from 0 to 1 says how much is taken away. Where a model has no critic,
+#: `auto` is `direct`.
 Start = Literal["auto", "neutral", "direct", "keep"]
 #: What is seen in a face, by whom and when ever: probabilities of expressions by name.
 Seen = Mapping[str, float]
-#: What `auto` takes away of it. With half edits are closer to photos than with all, and judges see the new expression more
-#: often.
-_TAKEN = 0.5
+#: What `auto` leaves of it where a whole expression is asked for. With half edits are closer to photos than with none, and
+#: judges see the new expression more often; where nothing is asked for, in a neutral face, nothing is left.
+_LEFT = 0.5
 STARTS: tuple[str, ...] = get_args(Start)
 #: The starts of which a figure of places can be drawn, which holds no steps.
 FIGURE_STARTS: tuple[str, ...] = tuple(start for start in STARTS if start != "keep")
@@ -123,17 +124,19 @@ def _joined(parts: Sequence[tuple[str | None, EditMaps]]) -> EditMaps:
 
 
 def taken_by_auto(space: Space, seen: Mapping[str, float], condition: Condition) -> float:
-    """Return how much of what a face expresses `auto` takes away before an edit, 0 to 1: half of what is not asked for.
+    """Return how much of what a face expresses `auto` takes away before an edit, 0 to 1, of what is not asked for.
 
-    `seen` has probabilities by name. What is asked for stays, as much of it as is asked for: a smile that is to be a smile
-    need not be made anew.
+    For a neutral face that is all, for an expression in full half, and between the two so much between. `seen` has
+    probabilities by name. What is asked for stays, as much of it as is asked for: a smile that is to be a smile need not
+    be made anew.
     """
     if condition.angle_radians is not None and isinstance(space, DiscSpace):
         wanted = space.neighbours(space.point(condition))
     else:
         wanted = {name: condition.intensity * share for name, share in condition.shares}
     beside = sum(max(0.0, p - wanted.get(name, 0.0)) for name, p in seen.items() if name != NEUTRAL)
-    return _TAKEN * min(1.0, beside)
+    asked = min(1.0, sum(share for name, share in wanted.items() if name != NEUTRAL))
+    return (1.0 - _LEFT * asked) * min(1.0, beside)
 
 
 def _takes_away(model: ExpressionModel) -> bool:

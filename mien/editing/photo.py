@@ -149,10 +149,10 @@ class Editor:
     ) -> list[Rendering]:
         """Render one face with each of the conditions, in one batch; the edit of a blend mixes those of its parts.
 
-        `start` says what becomes of the expression that is there: `auto` takes half of what the critic sees of it away
-        first, `neutral` all; `direct` edits the face as it is; `keep` moves from where the face stands on the disc by the
-        condition as a step; a number from 0 to 1 takes away that much; probabilities by name are what `auto` shall count
-        as seen.
+        `start` says what becomes of the expression that is there: `auto` first takes away what the critic sees of it and
+        is not asked for, all for a neutral face and half for a whole expression; `neutral` all; `direct` edits the face
+        as it is; `keep` moves from where the face stands on the disc by the condition as a step; a number from 0 to 1
+        takes away that much; probabilities by name are what `auto` shall count as seen.
         """
         conditions = [conditions] if isinstance(conditions, Condition) else conditions
         if not conditions:

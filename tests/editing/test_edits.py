@@ -70,15 +70,20 @@ def test_what_was_there_is_taken_away_first():
 
 
 def test_auto_takes_away_what_the_critic_sees_and_is_not_asked_for():
-    """The critic sees happy by 0.6, and half goes: 0.3 of the way from 200 to 105 is 171.5, half way to 10 is 90.75."""
+    """The critic sees happy by 0.6; of that half goes for a whole sad: 0.3 of the way from 200 to 105 is 171.5, half way
+    to 10 is 90.75.
+    """
     sad = Condition.named("sad", 1.0)
     assert brightness_after(Painter(reach=0.5), 200, sad, "auto") == pytest.approx(90.75, abs=0.01)
     happy = Condition.named("happy", 1.0)  # all that is there is asked for: as `direct`
     assert brightness_after(Painter(reach=0.5), 200, happy, "auto") == pytest.approx(155, abs=0.01)
-    weaker = Condition.named(
-        "happy", 0.2
-    )  # 0.4 more is there: 0.2 of the way to 105 is 181, half way on to 30 is 105.5
-    assert brightness_after(Painter(reach=0.5), 200, weaker, "auto") == pytest.approx(105.5, abs=0.01)
+    # 0.4 more is there than 0.2, and 0.9 of that goes: 0.36 of the way to 105 is 165.8, half way on to 30 is 97.9
+    weaker = Condition.named("happy", 0.2)
+    assert brightness_after(Painter(reach=0.5), 200, weaker, "auto") == pytest.approx(97.9, abs=0.01)
+    # All 0.6 goes for a neutral face: 0.6 of the way to 105 is 143, half way on to 10 is 76.5
+    assert brightness_after(Painter(reach=0.5), 200, Condition.named("neutral", 0), "auto") == pytest.approx(
+        76.5, abs=0.01
+    )
     neutral_face = Painter(probabilities=(1.0, 0.0, 0.0), reach=0.5)
     assert brightness_after(neutral_face, 200, sad, "auto") == pytest.approx(105, abs=0.01)  # as `direct`
 
@@ -93,15 +98,17 @@ def test_each_condition_starts_from_what_it_leaves_of_the_face():
 
 def test_what_is_not_asked_for_by_hand():
     seen = {"neutral": 0.1, "happy": 0.6, "sad": 0.3}
-    for condition, left in (
-        (Condition.named("happy", 1.0), 0.3),
-        (Condition.named("happy", 0.5), 0.1 + 0.3),
-        (Condition.named("sad", 0.2), 0.6 + 0.1),
-        (Condition.named("neutral", 0.9), 0.9),
-        (Condition.parse("happy,sad", 0.8), 0.2),
-        (Condition.polar(math.pi / 4, 0.8), 0.2),  # half way between happy and sad: 0.4 of each
+    for condition, beside, goes in (
+        (Condition.named("happy", 1.0), 0.3, 0.5),
+        (Condition.named("happy", 0.5), 0.1 + 0.3, 0.75),
+        (Condition.named("sad", 0.2), 0.6 + 0.1, 0.9),
+        (Condition.named("sad", 0.0), 0.9, 1.0),
+        (Condition.named("neutral", 0.9), 0.9, 1.0),
+        (Condition.parse("happy,sad", 0.8), 0.2, 0.6),
+        (Condition.parse("happy,neutral", 0.8), 0.2 + 0.3, 0.8),  # half of it is neutral: 0.4 happy
+        (Condition.polar(math.pi / 4, 0.8), 0.2, 0.6),  # half way between happy and sad: 0.4 of each
     ):
-        assert taken_by_auto(DISC, seen, condition) == pytest.approx(left / 2), str(condition)
+        assert taken_by_auto(DISC, seen, condition) == pytest.approx(beside * goes), str(condition)
 
 
 def test_keep_moves_from_where_the_face_stands():

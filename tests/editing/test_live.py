@@ -68,10 +68,10 @@ def test_a_model_without_neutral_edits_faces_as_they_are_and_one_without_a_disc_
             live(editor, start=start)
 
 
-def test_half_of_what_is_there_and_not_asked_for_is_taken_away_first(editor: Editor) -> None:
+def test_what_is_there_and_not_asked_for_is_taken_away_first(editor: Editor) -> None:
     model: Any = editor.model
     model.render, model.read = darkened_where_neutral, seen_as_happy
-    for start, expected in (("auto", 0.8 * FULL - 25.5), ("neutral", 0.8 * FULL - 51), ("direct", 0.8 * FULL)):
+    for start, expected in (("auto", 0.8 * FULL - 0.6 * 51), ("neutral", 0.8 * FULL - 51), ("direct", 0.8 * FULL)):
         show = live(editor, start=start)
         show.ask(Wish(Condition.named("sad", 0.8)))
         for index in range(12):

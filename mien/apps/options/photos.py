@@ -36,8 +36,8 @@ FigureOrigin = Annotated[
     typer.Option(
         "--from",
         metavar="START",
-        help="`auto` first takes away half of what the model sees in the face and a place does not ask for; `neutral` all "
-        "that the face shows; `direct` edits it as it is.",
+        help="`auto` first takes away what the model sees in the face and a place does not ask for: all in the centre, "
+        "half at the rim; `neutral` always all that the face shows; `direct` edits it as it is.",
     ),
 ]
 Tile = Annotated[int, typer.Option(metavar="PIXELS", min=32, max=512, help="Side of one face in the picture.")]

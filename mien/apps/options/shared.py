@@ -14,9 +14,9 @@ Origin = Annotated[
     typer.Option(
         "--from",
         metavar="START",
-        help="`auto` first takes away half of what the model sees in the face and is not asked for; `neutral` all that "
-        "the face shows; `direct` edits it as it is; `keep` moves from where the face stands on the disc, by --intensity "
-        "as a step.",
+        help="`auto` first takes away what the model sees in the face and is not asked for: all for a neutral face, half "
+        "for a whole expression; `neutral` always all that the face shows; `direct` edits it as it is; `keep` moves from "
+        "where the face stands on the disc, by --intensity as a step.",
     ),
 ]
 FaceDetector = Annotated[str, typer.Option("--detector", metavar="NAME", help="`mtcnn` or `retinaface`.")]
