@@ -61,6 +61,8 @@ _EXTRAS_OF_COMMANDS = {
     "train": "train",
 }
 _IN_ALL_OF_THEM = ("torch", "jaxtyping", "lightning")
+#: Commands that go on where Ctrl-C stopped them; `train` says by itself after which step.
+_RESUMED = ("augment", "bench", "combine", "prepare", "train-judge")
 
 for _command in COMMANDS:
     app.command()(_command)
@@ -101,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:
-        say("stopped")
+        resumed = bool(arguments) and arguments[0] in _RESUMED
+        say("stopped; the same command goes on from there" if resumed else "stopped")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -61,7 +61,7 @@ def order_table(outcome: Outcome) -> Table:
     """
     numbers = Numbers(outcome)
     roles = {facts.name: facts.kind if facts.kind in _REFERENCES else _MODEL for facts in outcome.contestants}
-    rows, right, asked, pairs, apart = [], 0, 0, 0, 0
+    rows, right, wrong, asked, pairs, apart = [], 0, 0, 0, 0, 0
     for key, groups in _EXPECTED.items():
         enough = len(_REFERENCES & set(roles.values())) >= 2
         if not enough or (key in _OF_NEUTRAL_FACES and outcome.protocol.origin != "neutral"):
@@ -72,14 +72,15 @@ def order_table(outcome: Outcome) -> Table:
         }
         asked += len(verdicts)
         right += sum(bool(verdict.right) and not verdict.wrong for verdict in verdicts.values())
+        wrong += sum(bool(verdict.wrong) for verdict in verdicts.values())
         pairs += sum(verdict.pairs for verdict in verdicts.values())
         apart += sum(verdict.right + len(verdict.wrong) for verdict in verdicts.values())
         if verdicts:
             rows.append(Row(MEASURES[key].heading, ((Value(_shown(groups, roles)),), tuple(_told(verdicts)))))
     columns = Column("expected, best first", words=True), Column("found", words=True)
     remarks = (
-        f"{right} of {asked} are as expected; intervals tell {apart} of {pairs} pairs apart. What a measure cannot be "
-        "taken of comes last.",
+        f"{right} of {asked} are as expected, {wrong} are not, {asked - right - wrong} tell nobody apart; intervals tell "
+        f"{apart} of {pairs} pairs apart. What a measure cannot be taken of comes last.",
     )
     return Table(
         "order", "Do the measures put the references where they belong?", "measure", columns, tuple(rows), remarks

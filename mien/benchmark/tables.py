@@ -362,7 +362,7 @@ def _models(facts: Sequence[ContestantFacts]) -> list[ContestantFacts]:
 
 
 def _detector_title(detector: str | None) -> str:
-    return f", data prepared with {detector}" if detector else ", detector of the data not known"
+    return f", models trained on faces of {detector}" if detector else ", models of which no detector is known"
 
 
 def _judge_letters(judges: Iterable[str | None]) -> dict[str, str]:

@@ -93,6 +93,9 @@ def test_an_interruption_is_no_traceback(mien: Callable[..., Any], monkeypatch: 
 
     monkeypatch.setattr("mien.presets.find_preset", interrupted)
     assert mien("train", "smoke", "--data", "d", "--out", "r") == (130, "", "stopped\n")
+    monkeypatch.setattr("mien.datasets.READERS", {"drawn": lambda source, **options: interrupted("drawn")})
+    goes_on = "stopped; the same command goes on from there\n"
+    assert mien("prepare", "drawn", "--out", "d") == (130, "", goes_on)
 
 
 def test_a_missing_extra_is_named(mien: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, drawn: Path) -> None:

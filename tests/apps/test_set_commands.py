@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from photographs import photograph, sample, write_set
+from PIL import Image
 
 from mien.prepared import PreparedSet
 
@@ -39,6 +40,18 @@ def test_drawn_faces_from_the_program_to_files_and_back(mien: Callable[..., Any]
     assert sorted(image.tobytes() for image in before.images(range(70))) == sorted(
         image.tobytes() for image in after.images(range(70))
     )
+
+
+def test_expressions_that_training_lacks_are_named(mien: Callable[..., Any], tmp_path: Path) -> None:
+    for index, place in enumerate(("train/happy", "train/neutral", "validation/happy", "validation/sad")):
+        (tmp_path / "faces" / place).mkdir(parents=True)
+        Image.new("L", (16, 16), 20 * index).save(tmp_path / "faces" / place / "a.png")
+    command = ("prepare", "folder", tmp_path / "faces", "--size", 16)
+    said = mien(*command, "--out", tmp_path / "set")
+    assert said.code == 0 and said.err.splitlines()[-1] == "note: no training face shows sad"
+    (tmp_path / "faces" / "train" / "sad").mkdir()
+    Image.new("L", (16, 16), 200).save(tmp_path / "faces" / "train" / "sad" / "a.png")
+    assert "note" not in mien(*command, "--out", tmp_path / "all").err
 
 
 def test_inspect_prints_a_table_and_warns(mien: Callable[..., Any], leaky: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_right_order_is_as_expected() -> None:
     table = order_table(made({"mine": 0.7, "theirs": 0.9, "random": 0.1, "identity": 0.2, "oracle": 0.8}))
     assert found(table) == ["as expected"]
     assert table.rows[0].cells[0][0].text == "oracle and models, then identity and untrained"
-    assert table.remarks[0].startswith("2 of 2 are as expected;")
+    assert table.remarks[0].startswith("2 of 2 are as expected, 0 are not, 0 tell nobody apart;")
 
 
 def test_who_stands_where_is_told() -> None:
@@ -52,7 +52,7 @@ def test_who_stands_where_is_told() -> None:
     half = [line for line in right.lines if line.judge == "second"]
     table = order_table(replace(wrong, lines=(*(line for line in wrong.lines if line.judge == "first"), *half)))
     assert found(table) == ["first: mine behind random", "second: as expected"]
-    assert table.remarks[0].startswith("1 of 2 ")
+    assert table.remarks[0].startswith("1 of 2 are as expected, 1 are not, 0 tell")
     assert "mine behind random" in to_markdown(table) and "mine behind random" in document([table], "")
 
 
@@ -77,7 +77,9 @@ def test_what_cannot_be_measured_comes_last_and_equals_are_in_order() -> None:
 def test_where_nothing_was_told_apart_nothing_is_as_expected() -> None:
     alike = order_table(made({"mine": 0.5, "identity": 0.5, "oracle": 0.5}, "conditional-fed-pool-n60", "lower"))
     assert found(alike) == ["not told apart"]
-    assert alike.remarks[0].startswith("0 of 2 are as expected; intervals tell 0 of 6 pairs apart.")
+    assert alike.remarks[0].startswith(
+        "0 of 2 are as expected, 0 are not, 2 tell nobody apart; intervals tell 0 of 6 pairs apart."
+    )
     assert found(order_table(made({"mine": None, "identity": None, "oracle": None}))) == ["nothing to compare"]
     assert found(order_table(made({"random": 0.3, "identity": 0.2}))) == ["nothing to compare"]  # of the same place
 

@@ -135,7 +135,7 @@ def test_ctrl_c_lets_the_step_end_and_leaves_nobody_behind(tmp_path: Path) -> No
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to all of them
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and said.splitlines()[-1] == "stopped"
+    assert process.returncode == 130 and said.splitlines()[-1] == "stopped; the same command goes on from there"
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 

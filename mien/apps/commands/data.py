@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mien.apps import given
@@ -67,9 +68,15 @@ def prepare(
             ray_address=ray_address,
             report=lambda done, total: bar.advance(done, total, rate.tell(done, total)),
         )
-    for split, counts in prepared.manifest["counts"].items():
+    told = prepared.manifest["counts"]
+    for split, counts in told.items():
         if sum(counts.values()):
             say(f"{split}: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
+    if lost := _without_training(told):
+        say(
+            f"note: no training face shows {', '.join(lost)}"
+            + ("; a larger --share may hold some" if share < 1 else "")
+        )
     if rejected := prepared.manifest["rejected"]:
         say(f"rejected: {rejected}, see {out / 'rejected.csv'}")
     print(out)
@@ -89,6 +96,13 @@ def _aligner(detector: str, size: int, device: str, threshold: float | None) -> 
     if detector not in DETECTORS:
         raise ConfigError(f"unknown detector `{detector}`", hint=f"known: none, {', '.join(DETECTORS)}")
     return FaceAligner(detector, size, device, threshold)
+
+
+def _without_training(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return the expressions that some part of a set shows and its training part does not; none where there is none."""
+    train = counts.get("train", {})
+    shown = dict.fromkeys(name for part in counts.values() for name, count in part.items() if count)
+    return [name for name in shown if not train.get(name)] if any(train.values()) else []
 
 
 def _cores(device: str) -> int:

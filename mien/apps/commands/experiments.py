@@ -68,7 +68,7 @@ def experiment(
     try:
         run(plan, _report(plan))
     except KeyboardInterrupt:  # the step has said `stopped`
-        say("the same command goes on from there")
+        say("the same `mien experiment` begins with this step")
         raise SystemExit(130) from None
     print(plan.steps[-1].out / "report.html")
 

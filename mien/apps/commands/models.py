@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,8 @@ def train(
     if run.step < train_config.steps:
         say(f"time is up after step {run.step} of {train_config.steps}; the same command goes on")
         raise typer.Exit(CALL_AGAIN)
+    tried = f"mien edit PHOTO -e {method_config.expressions[-1]} --model {shlex.quote(str(out))} -o FILE"
+    say(f"all {run.step} steps are done; `{tried}` tries the model")
     print(out)
 
 
