@@ -17,7 +17,8 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --co
 JOBS := auto
 SHARED := --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PHOTO := assets/astronaut.png
-PICTURES := out/astronaut-sad.png out/astronaut-wicked.png out/astronaut-gamut.png out/astronaut-sweep.png
+PICTURES := out/astronaut-startled.png out/astronaut-sad.png out/astronaut-wicked.png out/astronaut-gamut.png \
+	out/astronaut-sweep.png
 
 .NOTPARALLEL:
 .PHONY: help demo install test lint check docs clean
@@ -26,11 +27,12 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 demo: install ## install, then edit a portrait; the pictures lie in out/
+	$(BIN)/mien edit $(PHOTO) --expression "a bit fearful, mostly surprised" -o out/astronaut-startled.png
 	$(BIN)/mien edit $(PHOTO) --expression sad --from neutral -o out/astronaut-sad.png
 	$(BIN)/mien edit $(PHOTO) --expression upper=anger/lower=happy -o out/astronaut-wicked.png
 	$(BIN)/mien gamut $(PHOTO) -o out/astronaut-gamut.png
 	$(BIN)/mien sweep $(PHOTO) -o out/astronaut-sweep.png
-	@echo "one portrait edited; its halves for themselves; the whole disc; every expression at five intensities:"
+	@echo "one portrait edited, twice; its halves for themselves; the whole disc; every expression at five intensities:"
 	@printf '  %s\n' $(PICTURES)
 
 install: $(STAMP) ## make .venv with the package and what edits photos and films and trains

@@ -15,6 +15,7 @@ from typing import Any
 
 from mien.errors import ConditionError
 from mien.expressions import NEUTRAL, parse_expression
+from mien.wording import expression_of, parse_words
 
 #: Brows, eyes and forehead; mouth, cheeks and chin.
 HALVES = ("upper", "lower")
@@ -83,11 +84,15 @@ class Condition:
 
     @staticmethod
     def parse(text: str, intensity: float = 0.9) -> Condition:
-        """Read `happy`, `happy@0.5`, `happy:0.6,surprise:0.4` or `upper=sad/lower=happy@0.5`, as the command line does."""
+        """Read what the command line reads: `happy`, `happy@0.5`, `happy:0.6,surprise:0.4`, `upper=sad/lower=happy@0.5`.
+
+        Or in words, `a bit fearful, mostly surprised` (`mien.wording`). `intensity` holds where the text names none.
+        """
         return parse_wish(text, intensity, ConditionError(f"`{text}` names no expression", hint=_EXAMPLE))
 
     @staticmethod
-    def _of_names(text: str, intensity: float) -> Condition:
+    def _of_shares(text: str, intensity: float) -> Condition:
+        """Read `happy:0.6,surprise:0.4`."""
         weights: dict[str, float] = {}
         for part in text.split(","):
             name, colon, weight = part.partition(":")
@@ -96,18 +101,29 @@ class Condition:
                     f"`{part.strip()}` does not say what half a face shall express", hint=_HALVES_EXAMPLE
                 )
             try:
-                known = parse_expression(name)
+                known = expression_of(name)
                 weights[known] = weights.get(known, 0.0) + (float(weight) if colon else 1.0)
             except ValueError:
                 raise ConditionError(f"`{part.strip()}` is not `name:share`", hint=_EXAMPLE) from None
         condition = Condition.blend(weights, intensity)
-        if ":" in text and "," not in text:
+        if "," not in text:
             name, _, weight = text.partition(":")
             raise ConditionError(
                 f"`{text}` is one expression: a share of nothing else means nothing",
                 hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{name}@{weight}`",
             )
         return condition
+
+    @staticmethod
+    def _of_words(text: str, intensity: float, told: bool) -> Condition:
+        """Read `happy`, `happy,sad` or `a bit fearful, mostly surprised`; `told` says that a number gives the intensity."""
+        words = parse_words(text)
+        if words.intensity is None:
+            return Condition.blend(words.weights, intensity)
+        if told and len(words.weights) == 1:
+            hint = f"say one of them: `{next(iter(words.weights))}@{intensity:g}`"
+            raise ConditionError(f"`{text.strip()}` and @ say twice how strong", hint=hint)
+        return Condition.blend(words.weights, intensity if told else words.intensity)
 
     def by_half(self) -> tuple[tuple[str | None, Condition], ...]:
         """Return what the halves of the face shall express, by name; of the whole face, that alone, under None."""
@@ -188,7 +204,11 @@ def parse_wish(text: str, intensity: float, refusal: ConditionError) -> Conditio
     try:
         degrees = float(wanted)
     except ValueError:
-        return Condition._of_names(wanted, intensity)
+        return (
+            Condition._of_shares(wanted, intensity)
+            if ":" in wanted
+            else Condition._of_words(wanted, intensity, bool(at))
+        )
     if 0 < abs(degrees) < 1 and not at:
         raise ConditionError(
             f"`{wanted.strip()}` alone would be an angle, of less than a degree",

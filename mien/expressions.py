@@ -47,7 +47,7 @@ ALIASES: Mapping[str, str] = {
 }
 
 #: The adverb and the adjective of each expression, for compound names such as `happily surprised`.
-_ADVERBS = {
+ADVERBS: Mapping[str, str] = {
     "happy": "happily", "sad": "sadly", "surprise": "surprisedly", "fear": "fearfully", "disgust": "disgustedly",
     "anger": "angrily", "contempt": "contemptuously",
 }  # fmt: skip
@@ -77,4 +77,4 @@ def compound_name(first: str, second: str) -> str:
 
     `second` is the stronger share: the noun of the mixture.
     """
-    return f"{_ADVERBS[first]} {_ADJECTIVES[second]}"
+    return f"{ADVERBS[first]} {_ADJECTIVES[second]}"

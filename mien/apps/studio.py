@@ -41,6 +41,7 @@ import numpy as np
 from PIL import Image
 
 from mien.apps.pages import LONGEST_JSON, LocalPage, LocalServer, condition_of
+from mien.conditions import Condition
 from mien.editing.edits import parse_start
 from mien.editing.keyframes import Keyframe, Keyframes
 from mien.editing.open_films import FilmWish, OpenFrame
@@ -84,6 +85,8 @@ class _Page(LocalPage):
             self.send_page(_PAGE.read_bytes())
         elif path == "/studio":
             self.send_json({**self.studio.describe(), "options": self.options, "films": _OPENED_FILMS})
+        elif path == "/wish":  # in words, which become numbers
+            self.send_json(Condition.parse(query.get("said", ""), float(query.get("intensity", 0.9))).to_json())
         elif found := re.fullmatch(r"/photos/([\w-]+)", path):
             self._send_photo(found[1])
         elif found := re.fullmatch(r"/films/([\w-]+)(/work|/edited|)", path):

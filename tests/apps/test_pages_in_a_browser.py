@@ -102,6 +102,27 @@ def test_undo_and_the_whole_face(studio_page: str, browse: Callable[..., Any]) -
     assert said == "sad @ 0.9"
 
 
+def test_what_is_said_in_words(studio_page: str, browse: Callable[..., Any]) -> None:
+    say = "words.value = '{}', words.form.requestSubmit(), true"  # an element with an id is a variable of the page
+    command, _ = browse(
+        studio_page,
+        [
+            "document.querySelectorAll('#names img').length === 8",
+            say.format("a bit grumpy"),
+            "document.getElementById('error').textContent.includes('grumpy')",
+            say.format("a bit fearful, mostly surprised"),
+            SAID.format("fear:0.3+surprise:0.7 @ 0.9"),
+            "document.getElementById('error').textContent === ''",
+            "document.querySelector('#shares [name=surprise]').value === '0.7'",
+            CLICK.format("[data-half=lower]"),
+            say.format("slightly happy"),
+            SAID.format("upper half fear:0.3+surprise:0.7 @ 0.9, lower half happy @ 0.3"),
+            "document.getElementById('command').textContent",
+        ],
+    )
+    assert "upper=fear:0.3,surprise:0.7@0.9/lower=happy@0.3" in command
+
+
 def test_the_live_page_shows_what_it_was_told(portrait: Image.Image, browse: Callable[..., Any]) -> None:
     editor = LiveEditor(
         package.load(), lambda: repeat(np.asarray(portrait)), Wish(Condition.parse("upper=sad@0.8/lower=happy@0.3"))

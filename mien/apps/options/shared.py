@@ -26,8 +26,9 @@ Expression = Annotated[
         "--expression",
         "-e",
         metavar="NAMES",
-        help="neutral, happy, sad, surprise, fear, disgust, anger, or a blend: `happy:0.6,surprise:0.4`. "
-        "`upper=sad/lower=happy@0.5`: each half of the face its own; one that is not named stays as it is.",
+        help="neutral, happy, sad, surprise, fear, disgust, anger, or a blend: `happy:0.6,surprise:0.4`; or in words: "
+        "`a bit fearful, mostly surprised`. `upper=sad/lower=happy@0.5`: each half of the face its own; one that is not "
+        "named stays as it is.",
     ),
 ]
 Intensity = Annotated[float, typer.Option("--intensity", "-i", metavar="NUMBER", help="0 (neutral) to 1 (strongest).")]
