@@ -103,14 +103,19 @@ class Condition:
             try:
                 known = expression_of(name)
                 weights[known] = weights.get(known, 0.0) + (float(weight) if colon else 1.0)
+            except ConditionError:
+                if len(name.split()) < 2:
+                    raise
+                hint = f"{_EXAMPLE}, or all of it in words"
+                raise ConditionError(f"`{part.strip()}` is not `name:share`", hint=hint) from None
             except ValueError:
                 raise ConditionError(f"`{part.strip()}` is not `name:share`", hint=_EXAMPLE) from None
         condition = Condition.blend(weights, intensity)
         if "," not in text:
-            name, _, weight = text.partition(":")
+            _, _, weight = text.partition(":")
             raise ConditionError(
                 f"`{text}` is one expression: a share of nothing else means nothing",
-                hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{name}@{weight}`",
+                hint=f"for a weaker one say its intensity: `--intensity {weight}`, or `{next(iter(weights))}@{weight}`",
             )
         return condition
 
@@ -120,8 +125,8 @@ class Condition:
         words = parse_words(text)
         if words.intensity is None:
             return Condition.blend(words.weights, intensity)
-        if told and len(words.weights) == 1:
-            hint = f"say one of them: `{next(iter(words.weights))}@{intensity:g}`"
+        if told and words.alone:
+            hint = f"leave one of them out, for example `{','.join(words.weights)}@{intensity:g}`"
             raise ConditionError(f"`{text.strip()}` and @ say twice how strong", hint=hint)
         return Condition.blend(words.weights, intensity if told else words.intensity)
 

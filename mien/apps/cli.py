@@ -62,7 +62,7 @@ _EXTRAS_OF_COMMANDS = {
 }
 _IN_ALL_OF_THEM = ("torch", "jaxtyping", "lightning")
 #: Commands that go on where Ctrl-C stopped them; `train` says by itself after which step.
-_RESUMED = ("augment", "bench", "combine", "prepare", "train-judge")
+_RESUMED = ("augment", "bench", "combine", "prepare", "train-judge", "unpack")
 
 for _command in COMMANDS:
     app.command()(_command)

@@ -32,10 +32,7 @@ def say_start(model: Any, start: str) -> None:
 def check_picture(out: Path, photo: Path) -> None:
     """Refuse a file name that could not be written, before the work and not after it."""
     from mien.errors import ImageError
-    from mien.films import is_film
 
-    if is_film(photo):
-        raise ImageError(f"`{photo}` is a film", hint="`mien video` edits films, `mien read` reads them")
     if out.suffix.lower() not in PICTURES:
         raise ImageError(f"cannot write `{out}`: unknown suffix", hint=f"end --out in {', '.join(PICTURES)}")
     if out.exists() and photo.exists() and out.samefile(photo):

@@ -86,7 +86,7 @@ class _Page(LocalPage):
         elif path == "/studio":
             self.send_json({**self.studio.describe(), "options": self.options, "films": _OPENED_FILMS})
         elif path == "/wish":  # in words, which become numbers
-            self.send_json(Condition.parse(query.get("said", ""), float(query.get("intensity", 0.9))).to_json())
+            self.send_json(Condition.parse(query.get("said", "")).to_json())
         elif found := re.fullmatch(r"/photos/([\w-]+)", path):
             self._send_photo(found[1])
         elif found := re.fullmatch(r"/films/([\w-]+)(/work|/edited|)", path):

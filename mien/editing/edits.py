@@ -30,8 +30,8 @@ from mien.warping import EditMaps, apply, compose, half_window, mix, scale, weig
 Start = Literal["auto", "neutral", "direct", "keep"]
 #: What is seen in a face, by whom and when ever: probabilities of expressions by name.
 Seen = Mapping[str, float]
-#: What `auto` leaves of it where a whole expression is asked for. With half edits are closer to photos than with none, and
-#: judges see the new expression more often; where nothing is asked for, in a neutral face, nothing is left.
+#: What `auto` leaves of it where a whole expression is asked for. With half left edits are closer to photos than with
+#: nothing left, and at 0.9 judges see the new expression more often; of what a neutral face shows nothing is left.
 _LEFT = 0.5
 STARTS: tuple[str, ...] = get_args(Start)
 #: The starts of which a figure of places can be drawn, which holds no steps.
@@ -135,7 +135,7 @@ def taken_by_auto(space: Space, seen: Mapping[str, float], condition: Condition)
     else:
         wanted = {name: condition.intensity * share for name, share in condition.shares}
     beside = sum(max(0.0, p - wanted.get(name, 0.0)) for name, p in seen.items() if name != NEUTRAL)
-    asked = min(1.0, sum(share for name, share in wanted.items() if name != NEUTRAL))
+    asked = sum(share for name, share in wanted.items() if name != NEUTRAL)
     return (1.0 - _LEFT * asked) * min(1.0, beside)
 
 

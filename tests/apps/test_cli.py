@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mien.apps import cli
 from mien.apps.cli import app
+from mien.apps.commands import COMMANDS
 from mien.apps.progress import ProgressBar
 from mien.expressions import BASIC
 from mien.runs import Run
@@ -94,6 +96,9 @@ def test_an_interruption_is_no_traceback(mien: Callable[..., Any], monkeypatch: 
     monkeypatch.setattr("mien.presets.find_preset", interrupted)
     assert mien("train", "smoke", "--data", "d", "--out", "r") == (130, "", "stopped\n")
     monkeypatch.setattr("mien.datasets.READERS", {"drawn": lambda source, **options: interrupted("drawn")})
+    named = {command.__name__.replace("_", "-"): command.__doc__ or "" for command in COMMANDS}
+    said = {name for name, doc in named.items() if "same command" in " ".join(doc.split())}
+    assert said - {"train", "experiment"} == set(cli._RESUMED)  # those two say it by themselves
     goes_on = "stopped; the same command goes on from there\n"
     assert mien("prepare", "drawn", "--out", "d") == (130, "", goes_on)
 
@@ -164,6 +169,7 @@ def test_three_commands_lead_from_a_dataset_to_an_edited_photo(
     run, weights, out = (photo.with_name(name) for name in ("run", "mine.safetensors", "out.png"))
     said = mien("train", "smoke", "--data", drawn, "--out", run, *TINY)
     assert (said.code, said.out) == (0, f"{run}\n") and "training 2/2" in said.err
+    assert f"all 2 steps are done; `mien edit PHOTO -e anger --model {run} -o FILE` tries the model" in said.err
     assert mien("train", "smoke", "--data", drawn, "--out", run, *TINY).code == 0  # there is nothing left to do
     assert mien("export", run, "-o", weights) == (0, f"{weights}\n", "")
     assert json.loads(weights.with_suffix(".json").read_text())["training"]["preset"] == "smoke"

@@ -127,6 +127,7 @@ def test_the_live_page_shows_what_it_was_told(portrait: Image.Image, browse: Cal
     editor = LiveEditor(
         package.load(), lambda: repeat(np.asarray(portrait)), Wish(Condition.parse("upper=sad@0.8/lower=happy@0.3"))
     )
+    say = "words.value = '{}', words.onkeydown({{key: 'Enter', target: words}}), true"
     editor.start()
     server = live.serve(editor, 0)
     try:
@@ -140,6 +141,15 @@ def test_the_live_page_shows_what_it_was_told(portrait: Image.Image, browse: Cal
                     "document.getElementById('strength').textContent === '0.30'",
                     "[...document.querySelectorAll('#names button')].find(b => b.textContent === 'fear').click(), true",
                     SAYS.format("upper half sad @ 0.8, lower half fear @ 0.3"),
+                    say.format("grumpy"),
+                    "document.getElementById('error').textContent.includes('grumpy')",
+                    say.format("slightly happy and surprised"),
+                    SAYS.format("upper half sad @ 0.8, lower half happy:0.5+surprise:0.5 @ 0.3"),
+                    "document.getElementById('error').textContent === ''",
+                    say.format("upper=angry/lower=happy"),
+                    SAYS.format("upper half anger @ 0.9, lower half happy @ 0.9"),
+                    say.format("slightly happy and surprised"),
+                    SAYS.format("upper half anger @ 0.9, lower half happy:0.5+surprise:0.5 @ 0.3"),
                     "document.getElementById('strength').textContent",
                 ],
             )

@@ -347,13 +347,16 @@ def test_what_cannot_be_drawn_is_refused(
 
 @pytest.mark.parametrize("command", ["edit", "gamut"])
 def test_a_film_is_no_photo_and_the_command_for_films_is_named(
-    refused: Callable[..., None], tmp_path: Path, command: str
+    mien: Callable[..., Any], refused: Callable[..., None], model: Path, photo: Path, tmp_path: Path, command: str
 ) -> None:
     more = ("-e", "happy") if command == "edit" else ()
     (tmp_path / "talk.mp4").write_bytes(b"")
     for name in ("out.png", "out.mp4"):
         wanted = (command, tmp_path / "talk.mp4", *more, "-o", tmp_path / name)
         refused(*wanted, error="talk.mp4` is a film", hint="`mien video` edits films")
+    if command == "edit":  # beside photos it costs only itself
+        said = mien("edit", photo, tmp_path / "talk.mp4", *more, "-m", model, "-o", tmp_path / "out")
+        assert said.code == 1 and "talk.mp4` is a film" in said.err and (tmp_path / "out" / photo.name).exists()
 
 
 def test_reading_an_animation_says_that_it_reads_one_frame(mien: Callable[..., Any], model: Path, photo: Path) -> None:

@@ -49,6 +49,8 @@ def test_expressions_that_training_lacks_are_named(mien: Callable[..., Any], tmp
     command = ("prepare", "folder", tmp_path / "faces", "--size", 16)
     said = mien(*command, "--out", tmp_path / "set")
     assert said.code == 0 and said.err.splitlines()[-1] == "note: no training face shows sad"
+    few = mien(*command, "--share", 0.99, "--out", tmp_path / "few")
+    assert few.err.splitlines()[-1].endswith("shows sad; a larger --share may hold some")
     (tmp_path / "faces" / "train" / "sad").mkdir()
     Image.new("L", (16, 16), 200).save(tmp_path / "faces" / "train" / "sad" / "a.png")
     assert "note" not in mien(*command, "--out", tmp_path / "all").err

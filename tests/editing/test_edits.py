@@ -109,6 +109,8 @@ def test_what_is_not_asked_for_by_hand():
         (Condition.polar(math.pi / 4, 0.8), 0.2, 0.6),  # half way between happy and sad: 0.4 of each
     ):
         assert taken_by_auto(DISC, seen, condition) == pytest.approx(beside * goes), str(condition)
+    by_hand = {"happy": 0.9, "sad": 0.9}  # no probabilities: more than all cannot go
+    assert taken_by_auto(DISC, by_hand, Condition.named("neutral", 0.0)) == 1.0
 
 
 def test_keep_moves_from_where_the_face_stands():

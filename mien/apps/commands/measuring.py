@@ -105,8 +105,9 @@ def _in_short(outcome: Outcome) -> str:
     """Return what a benchmark found in some lines: what was left out, and how often edits are recognised."""
     known = dict.fromkeys(name for counts in outcome.label_counts.values() for name, count in counts.items() if count)
     missing = [name for name in known if name not in outcome.expressions]
-    lines = [f"left out, since not every judge knows it or no held-out face shows it: {', '.join(missing)}"]
-    lines *= bool(missing)
+    lines = []
+    if missing:
+        lines = [f"left out, since not every judge knows it or no held-out face shows it: {', '.join(missing)}"]
     for contestant in outcome.contestants:
         found = [
             f"{line.measurement.value:.3f} ({line.judge})"

@@ -55,12 +55,13 @@ def edit(
     """
     import mien
     from mien.editing.edits import check_wish, in_words, parse_start
-    from mien.editing.many import edit_photos, list_photos, parse_profiles, plan_outputs, summary
+    from mien.editing.many import check_photo, edit_photos, list_photos, parse_profiles, plan_outputs, summary
 
     wanted = given.wish_of(expression, angle, intensity, face, by_face)
     start, aside = parse_start(origin), parse_profiles(profiles)
     found, out, folder = list_photos(photos), Path(output_name), output_name.endswith(("/", os.sep))
     if one := len(found) == 1 and found[0][0] == Path(photos[0]) and not (folder or out.is_dir()):
+        check_photo(found[0][0])
         output.check_picture(out, found[0][0])
         plan = [(found[0][0], out)]
     else:
@@ -223,9 +224,11 @@ def _figure(
 ) -> None:
     import mien
     from mien.editing.edits import check_start
+    from mien.editing.many import check_photo
     from mien.editing.photo import choose
     from mien.errors import FaceError
 
+    check_photo(photo)
     output.check_picture(out, photo)
     if which == "all":
         raise FaceError(f"`mien {kind}` draws one face", hint="give `--face largest` or a number from 1")

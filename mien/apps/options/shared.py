@@ -31,7 +31,15 @@ Expression = Annotated[
         "named stays as it is.",
     ),
 ]
-Intensity = Annotated[float, typer.Option("--intensity", "-i", metavar="NUMBER", help="0 (neutral) to 1 (strongest).")]
+Intensity = Annotated[
+    float,
+    typer.Option(
+        "--intensity",
+        "-i",
+        metavar="NUMBER",
+        help="0 (neutral) to 1 (strongest), where --expression does not say it.",
+    ),
+]
 Angle = Annotated[
     float | None,
     typer.Option(metavar="DEGREES", help="Instead of names: a direction of the disc, as `mien gamut` shows it."),
