@@ -248,8 +248,8 @@ def _advice(text: str) -> str:
     with contextlib.suppress(ValueError, ConditionError):
         for part in text.split(","):
             name, _, number = part.partition("=")
-            weights[parse_expression(name)] = float(number)
-            _check_intensity(weights[parse_expression(name)])
+            weights[expression_of(name)] = float(number)
+            _check_intensity(weights[expression_of(name)])
         if len(weights) == 1:
             return "for an intensity say `{}@{:g}`".format(*weights.popitem())
         return f"for a blend say `{','.join(f'{name}:{share:g}' for name, share in weights.items())}`"

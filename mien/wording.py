@@ -9,26 +9,26 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from mien.errors import ConditionError
-from mien.expressions import ADVERBS, ALIASES, VOCABULARY, parse_expression
+from mien.expressions import ADVERBS, ALIASES, NEUTRAL, VOCABULARY, parse_expression
 
 #: What a plain word counts as beside others of which an amount is said: `happy, a bit surprised` is 0.7 of 0.3.
 PLAIN = 0.7
 
-#: How much of an expression phrases ask for, 0 to 1; `of` may follow, and `just` or `only` go before.
+#: How much of an expression phrases ask for, 0 to 1; `of` may follow.
 _AMOUNTS = {
-    0.15: ("barely", "faintly", "a hint", "a trace"),
-    0.3: ("slightly", "a bit", "a little", "a little bit", "a touch", "somewhat", "mildly", "kind", "sort"),
-    0.5: ("moderately", "fairly", "rather", "quite", "pretty"),
-    1.0: ("very", "really", "so", "strongly", "highly", "deeply", "clearly", "extremely", "super", "completely", "totally",
-          "utterly", "fully", "intensely", "absolutely"),
+    0.15: ("barely", "faintly", "faint", "a hint", "a trace"),
+    0.3: ("slightly", "slight", "a bit", "a little", "a little bit", "a touch", "somewhat", "mildly", "mild", "kind of",
+          "sort of"),
+    0.5: ("moderately", "moderate", "fairly", "rather", "quite"),
+    1.0: ("very", "really", "so", "strongly", "strong", "highly", "deeply", "deep", "clearly", "extremely", "extreme",
+          "super", "completely", "totally", "utterly", "utter", "fully", "intensely", "intense", "absolutely"),
 }  # fmt: skip
-#: How large a part of a mixture phrases ask for. How strong all of it is they leave open; a share does so alone, too.
-_PARTS = {0.5: ("half", "partly")}
-_SHARES = {0.7: ("mostly", "mainly", "largely", "primarily", "predominantly")}
-_Kind = Literal["amount", "part", "share"]
+#: How large a share of a mixture phrases ask for, as percentages do. How strong all of it is they leave open.
+_SHARES = {0.5: ("half", "partly"), 0.7: ("mostly", "mainly", "largely", "primarily", "predominantly")}
+#: The smallest share that others leave to those of which nothing is said.
+_REST = 0.1
 
 #: Words that say how strong an expression is as they name it: the outer and inner rings of Plutchik's wheel ("Emotion: a
 #: psychoevolutionary synthesis", 1980), and words like them.
@@ -64,14 +64,11 @@ _WORDS: dict[str, tuple[str, float | None]] = {
     for name, words in table.items()
     for word in words.split()
 }
-_KINDS: tuple[tuple[dict[float, tuple[str, ...]], _Kind], ...] = (
-    (_AMOUNTS, "amount"), (_PARTS, "part"), (_SHARES, "share"),
-)  # fmt: skip
-#: Phrases as words, the amount, and what kind of amount it is; longer ones come first.
-_PHRASES: list[tuple[list[str], float, _Kind]] = sorted(
+#: Phrases as words, the amount, and whether it is a share of a mixture; longer ones come first.
+_PHRASES = sorted(
     (
-        (phrase.split(), amount, kind)
-        for table, kind in _KINDS
+        (phrase.split(), amount, table is _SHARES)
+        for table in (_AMOUNTS, _SHARES)
         for amount, phrases in table.items()
         for phrase in phrases
     ),
@@ -81,7 +78,7 @@ _FROM_ADVERB = {adverb: name for name, adverb in ADVERBS.items()}
 #: Words that say nothing here, before an expression and after it.
 _BEFORE, _AFTERWARDS = ("just", "only", "a", "an", "the", "some"), ("face", "look", "looking", "expression")
 _PERCENT = re.compile(r"(100|[1-9][0-9]?)%")
-_BETWEEN = re.compile(r"\s*([,;&]\s*(?:(?:and|but|with)\b)?|\b(?:and|but|with)\b)\s*")
+_BETWEEN = re.compile(r"\s*([,;&–—]\s*(?:(?:and|but|with)\b)?|\b(?:and|but|with)\b)\s*")
 _AT_THE_ENDS = " \t\r\n.!?…\"'“”‘’"
 _EXAMPLE = "for example `a bit fearful, mostly surprised`"
 
@@ -103,45 +100,60 @@ class _Part:
     """What is said between two commas."""
 
     names: tuple[str, ...]
-    said: float | None = None
-    """The amount that stands before the names."""
-    kind: _Kind = "amount"
-    """Whether that is how strong the expression is, or a part of a mixture."""
-    own: float | None = None
+    amount: float | None
+    """How strong it is to be, of what stands before the names."""
+    share: float | None
+    """How large a part of a mixture it is to be, of what stands there."""
+    own: float | None
     """How strong the names are by themselves."""
 
-    def amount(self, alone: bool) -> float | None:
-        """Return how much is asked for; None where that is left open."""
-        if self.kind != "amount" and not alone:
-            return self.said
-        said = None if self.kind == "share" else self.said
-        if said is None or self.own is None:
-            return self.own if said is None else said
-        return min(1.0, self.own * math.sqrt(said / PLAIN))
+    def strength(self) -> float | None:
+        """Return how strong it is to be; None where that is left open."""
+        if self.own is None or self.amount is None:
+            return self.amount if self.own is None else self.own
+        return math.sqrt(self.own) if self.amount > PLAIN else self.own * math.sqrt(self.amount / PLAIN)
 
 
 def parse_words(text: str) -> Worded:
     """Read expressions with their amounts, separated by commas or by `and`, `but` and `with`.
 
     Amounts are the shares of a mixture, where a plain word counts 0.7. They are its intensity, too, the greatest of them,
-    where each part has one that is not a mere share (`mostly`). What stands before `and` holds for what follows it:
-    `a bit sad and angry`. Raises `ConditionError` for other words.
+    where each part has one. Where one has a share (`mostly`), that is open, and what has neither gets the rest. What stands
+    before `and` holds for what follows it: `a bit sad and angry`. Raises `ConditionError` for other words.
     """
-    words, *others = _BETWEEN.split(re.sub(r"^\s*with\b", "", text.lower().strip(_AT_THE_ENDS)))
+    words, *others = _BETWEEN.split(re.sub(r"^with\b", "", text.lower().strip(_AT_THE_ENDS)))
     parts = [_part(words, text)]
     for between, words in zip(others[::2], others[1::2], strict=True):
         part, before = _part(words, text), parts[-1]
-        if between.strip() in ("and", "&") and part.said is None and part.own is None:
-            part = replace(part, said=before.said, kind=before.kind)
+        if between.strip() in ("and", "&") and (part.amount, part.share, part.own) == (None, None, None):
+            part = replace(part, amount=before.amount, share=before.share)
         parts.append(part)
-    alone = len(parts) == 1
-    amounts = [part.amount(alone) for part in parts]
+    if len(parts) == 1:
+        return _alone(parts[0])
     weights: dict[str, float] = {}
-    for part, amount in zip(parts, amounts, strict=True):
+    for part, weight in zip(parts, _weights(parts), strict=True):
         for name in part.names:
-            weights[name] = weights.get(name, 0.0) + (amount or PLAIN) / len(part.names)
-    told = [amount for part, amount in zip(parts, amounts, strict=True) if amount and (alone or part.kind == "amount")]
-    return Worded(weights, max(told) if len(told) == len(parts) else None, alone)
+            weights[name] = weights.get(name, 0.0) + weight / len(part.names)
+    told = [strength for part in parts if part.share is None and (strength := part.strength()) is not None]
+    return Worded(weights, max(told) if len(told) == len(parts) else None, False)
+
+
+def _alone(part: _Part) -> Worded:
+    """Return what one part asks for, where a share is one of the whole expression: `half happy` is 0.5."""
+    strength = part.strength()
+    if part.share is not None:
+        strength = part.share * (1.0 if strength is None else strength)
+    return Worded(dict.fromkeys(part.names, 1.0 / len(part.names)), strength, True)
+
+
+def _weights(parts: list[_Part]) -> list[float]:
+    """Return the weight of each part of a mixture."""
+    shares = [part.share for part in parts if part.share is not None]
+    if not shares:
+        return [part.strength() or PLAIN for part in parts]
+    said = [part.amount if part.share is None else part.share for part in parts]
+    rest = max(_REST, 1.0 - sum(filter(None, said))) / max(1, said.count(None))
+    return [rest if weight is None else weight for weight in said]
 
 
 def expression_of(word: str) -> str:
@@ -151,16 +163,16 @@ def expression_of(word: str) -> str:
 
 
 def _part(text: str, whole: str) -> _Part:
-    words = text.replace("-", " ").split()
-    said: float | None = None
-    kind: _Kind = "amount"
+    words = re.sub(r"(\d)\s+%", r"\1%", text.replace("-", " ")).strip(_AT_THE_ENDS).split()
     if not words:
         raise ConditionError(f"`{whole}` names no expression before or after a comma, `and` or the like", hint=_EXAMPLE)
+    if (found := _amount([*words, ""])) and found[0] == [""]:
+        raise ConditionError(f"`{' '.join(words)}` does not say of what", hint=_EXAMPLE)
+    said: dict[bool, float] = {}
     while len(words) > 1:
         if found := _amount(words):
-            words, amount, its_kind = found
-            if said is None or amount < said:  # the weakest of several: `very slightly`
-                said, kind = amount, its_kind
+            words, amount, shared = found
+            said[shared] = min(said.get(shared, 1.0), amount)  # the weakest of several: `very slightly`
         elif words[0] in _BEFORE:
             words = words[1:]
         else:
@@ -168,18 +180,20 @@ def _part(text: str, whole: str) -> _Part:
     while words[1:] and words[-1] in _AFTERWARDS:
         words = words[:-1]
     names, own = _named(words)
-    return _Part(names, said, kind, own)
+    return _Part(names, said.get(False), said.get(True), own)
 
 
-def _amount(words: list[str]) -> tuple[list[str], float, _Kind] | None:
-    """Return what follows the amount that words begin with, that, and its kind."""
-    if words[1:] and (percent := _PERCENT.fullmatch(words[0])):
-        return words[1:], int(percent[1]) / 100, "part"
-    for phrase, amount, kind in _PHRASES:
-        rest = words[len(phrase) :]
-        if rest and words[: len(phrase)] == phrase:
-            return rest[rest[0] == "of" and len(rest) > 1 :], amount, kind
-    return None
+def _amount(words: list[str]) -> tuple[list[str], float, bool] | None:
+    """Return what follows the amount that words begin with, that, and whether it is a share of a mixture."""
+    phrase, amount, shared = next(
+        (entry for entry in _PHRASES if words[: len(entry[0])] == entry[0]), (words[:1], 0.0, True)
+    )
+    if percent := _PERCENT.fullmatch(words[0]):
+        amount = int(percent[1]) / 100
+    rest = words[len(phrase) :]
+    if not amount or not rest:
+        return None
+    return rest[rest[0] == "of" and len(rest) > 1 :], amount, shared
 
 
 def _named(words: list[str]) -> tuple[tuple[str, ...], float | None]:
@@ -191,9 +205,10 @@ def _named(words: list[str]) -> tuple[tuple[str, ...], float | None]:
     if known and not before:
         return (known[0],), known[1]
     if known and len(before) == 1:  # `fearfully surprised`, `a sad smile`
-        first = _FROM_ADVERB.get(before[0]) or (_known(before[0]) or ("",))[0]
-        if first:
-            return (first, known[0]), known[1]
+        name = _FROM_ADVERB.get(before[0])
+        first = (name, None) if name else _known(before[0])
+        if first and NEUTRAL not in (first[0], known[0]):
+            return (first[0], known[0]), max(filter(None, (first[1], known[1])), default=None)
     if known or word in _COMPOUND:
         raise ConditionError(
             f"`{' '.join(before)}` is no amount of `{word}` that is known",
