@@ -53,7 +53,7 @@ from mien.methods.base import (
     generator_mouth,
     guided,
 )
-from mien.methods.generator import GeneratorSettings, warp_terms
+from mien.methods.generator import GeneratorSettings, mouth_distance, warp_terms
 from mien.settings import require
 from mien.spaces import DiscSpace
 
@@ -113,6 +113,11 @@ class GANmutConfig(GeneratorSettings):
     """Weight of the interpolation loss."""
     lambda_penalty: float = 10.0
     """Weight of the penalty (lambda_gp)."""
+    lambda_detour: float = 0.0
+    """Weight of how far the mouth after an edit is from that of the same edit by way of the neutral face: a smile is not to
+    stay in sadness (faces as `mien prepare` aligns them)."""
+    detour_to: tuple[str, ...] = ("sad", "surprise")
+    """The expressions that this is asked of: `fear` and `anger` may keep the teeth of a smile."""
     rec_share: float = 1.0
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
@@ -128,6 +133,10 @@ class GANmutConfig(GeneratorSettings):
         require(len(set(names)) == len(names) >= 3, "expressions", self.expressions, "three or more different names")
         require(names[0] == NEUTRAL, "expressions", self.expressions, "neutral first: it is the centre of the disc")
         object.__setattr__(self, "expressions", names)
+        detours = tuple(parse_expression(name) for name in self.detour_to)
+        known = bool(detours) and set(detours) <= set(names[1:])
+        require(known or not self.lambda_detour, "detour_to", self.detour_to, f"one or more of {', '.join(names[1:])}")
+        object.__setattr__(self, "detour_to", detours)
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")
         rho = self.graded == 0 or self.lambda_rho == 0
@@ -226,6 +235,8 @@ class GANmut(Method):
     """GANmut's linear model: networks, axes, losses and the order of play."""
 
     Config = GANmutConfig
+    _detoured: Tensor
+    """Which of the expressions `detour_to` names, (k,)."""
 
     def __init__(self, config: GANmutConfig) -> None:
         super().__init__()
@@ -234,6 +245,8 @@ class GANmut(Method):
         self.generator = config.build_generator(config.image_channels, 2)
         self.axes = nn.Parameter(initial_axes(config.axes, k - 1))
         self.critic = build_critic(config, k, 2)
+        asked = torch.tensor([name in config.detour_to for name in config.expressions])
+        self.register_buffer("_detoured", asked, persistent=False)
 
     @property
     def smallest_batch(self) -> int:
@@ -288,6 +301,26 @@ class GANmut(Method):
             codes = strength * directions(self.axes)[labels]
         return weight * (x - apply_edit(y, self.generator(y, codes))).abs().mean()
 
+    def detour(
+        self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], draw: Draw
+    ) -> Float[Tensor, ""]:
+        """Return how far mouths are from those of the same edits by way of the neutral face; no paper has it.
+
+        Counted are the labelled codes of `detour_to`, for faces that show something else and are not neutral; the mean is
+        over all images. A generator leaves a smile in sadness, since there are sad faces that show teeth. After its own
+        neutral edit it does not, and what comes of that is what it is to do at once.
+        """
+        counted = ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
+        # Which ones are counted is known here at once; a GPU would have to wait for it, and computes all of them.
+        rows = counted.nonzero()[:, 0] if counted.device.type == "cpu" else slice(None)
+        x, z, counts = batch.images[rows], codes[rows].detach(), counted[rows]
+        if not len(x):
+            return edited.sum() * 0.0
+        with torch.no_grad():
+            neutral = apply_edit(x, self.generator(x, torch.zeros_like(z)))
+            aim = apply_edit(neutral, self.generator(neutral, z))
+        return (mouth_distance(edited[rows], aim) * counts).sum() / len(counted)
+
     def equation_8(
         self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], step: int
     ) -> dict[str, Tensor]:
@@ -317,6 +350,8 @@ class GANmut(Method):
             "rho": config.lambda_rho * self.equation_6(fake, draw),
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
+        if config.lambda_detour:
+            terms["detour"] = config.lambda_detour * self.detour(batch, edited, codes, draw)
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))
         return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 

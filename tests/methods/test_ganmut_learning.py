@@ -10,11 +10,12 @@ import torch
 from ganmut_cases import WARP_TERMS, batch_of, changed, drawn, says, unread_settings, with_stand_ins
 from torch import Tensor, nn
 
-from mien.edit_maps import Edit
+from mien.edit_maps import Edit, apply_edit
 from mien.errors import ConfigError
 from mien.expressions import VOCABULARY
+from mien.losses import NO_CLASS
 from mien.methods import ganmut, generator
-from mien.methods.base import frozen
+from mien.methods.base import Batch, frozen
 from mien.methods.ganmut import GANmut, GANmutConfig, codes_of, directions, draw_codes
 
 
@@ -167,6 +168,52 @@ def test_official_bug_7_any_number_of_expressions_works(tiny_ganmut: GANmutConfi
         for _, terms in method.updates(dataclasses.replace(batch_of(), labels=labels), 1):
             assert all(torch.isfinite(value) for value in terms.values())
         assert method.space().expressions == names
+
+
+class Halfway(nn.Module):
+    """Bring an image half of the way to the level that is the code's length: what was there shines through."""
+
+    def forward(self, images: Tensor, codes: Tensor) -> Edit:
+        level = codes.norm(dim=1)[:, None, None, None]
+        return Edit(torch.zeros(len(images), 2, *images.shape[-2:]), 0.5 * (level - images))
+
+
+def test_a_detour_by_way_of_neutral_leaves_half_of_what_shines_through(tiny_ganmut: GANmutConfig) -> None:
+    """From level c straight to 1: (c + 1) / 2; by way of 0: c / 2, then c / 4 + 1 / 2; a quarter of c lies between."""
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_detour=2.0, detour_to=("sad", "fear")))
+    setattr(method, "generator", Halfway())  # noqa: B010  # of another type
+    shown, asked = [1, 0, 2, 5, 1, 1, 1, NO_CLASS], [2, 2, 2, 4, 3, 2, 0, 4]
+    draw = drawn(asked, [1.0] * 8, free=0)._replace(free=torch.tensor([False] * 5 + [True] + [False] * 2))
+    # Counted are 0, 3 and 7: of the others one is neutral, one shows it, two are asked for another, one has no label.
+    levels = torch.tensor([0.8, 0.3, 0.5, 0.4, 0.9, 0.7, 0.6, 0.2])
+    images = levels[:, None, None, None].expand(8, 1, 64, 64).clone().requires_grad_()
+    batch = Batch(images, torch.tensor(shown))
+    codes = torch.tensor([[1.0, 0.0]]).expand(8, 2).clone().requires_grad_()
+    edited = apply_edit(images, method.generator(images, codes))
+    found = method.detour(batch, edited, codes, draw)
+    assert found.item() == pytest.approx((0.8 + 0.4 + 0.2) / 4 / 8, rel=1e-3)
+    (gradient,) = torch.autograd.grad(found, codes)
+    assert [bool(each) for each in gradient.abs().sum(1) > 0] == [place in (0, 3, 7) for place in range(8)]
+    none = drawn([3] * 8, [1.0] * 8, free=0)
+    nothing = method.detour(batch, edited, codes, none)
+    assert nothing.item() == 0.0 and nothing.requires_grad
+
+
+def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> None:
+    terms = {}
+    for weight in (0.0, 1.0, 3.0):
+        torch.manual_seed(2)
+        method = GANmut(dataclasses.replace(tiny_ganmut, lambda_detour=weight, targets="uniform", critic_steps=1))
+        for each in method.generator.parameters():  # a new one changes nothing
+            each.data.normal_(std=0.3)
+        batch = batch_of(16, [1] * 16)
+        terms[weight] = dict(method.updates(batch, 1))["generator"].get("detour")
+    assert terms[0.0] is None and terms[3.0].item() == pytest.approx(3 * terms[1.0].item()) and terms[1.0] > 0
+    with pytest.raises(ConfigError, match="detour_to"):
+        dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=("neutral",))
+    with pytest.raises(ConfigError, match="detour_to"):
+        dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=())
+    assert dataclasses.replace(tiny_ganmut, detour_to=("smile",)).detour_to == ("happy",)
 
 
 def test_official_bug_12_there_is_no_setting_that_nothing_reads() -> None:
