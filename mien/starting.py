@@ -74,18 +74,19 @@ class StartingPoint:
             raise RunError(f"{self.name} holds other networks than this configuration", hint=hint) from None
 
 
-def noted_start(init: StartingPoint | None, out: Path) -> dict[str, Any] | None:
+def noted_start(init: StartingPoint | None, out: Path, *, again: bool = False) -> dict[str, Any] | None:
     """Return what the configuration of the run in `out` says that it starts from; None for random networks.
 
     A run with a checkpoint goes on from that: it needs no `init`, and its origin may have gone on. One without begins
-    anew, and must do so from where it did before. Raises `RunError` where it would begin elsewhere.
+    anew, and must do so from where it did before; and one that needs its origin `again` must have the same. Raises
+    `RunError` where it would begin elsewhere.
     """
     facts = None if init is None else init.facts
     if not (out / "config.json").exists():
         return facts
     run = Run.read(out)
     note = run.configuration.get("init")
-    goes_on = run.step > 0 and (note is not None or init is None)
+    goes_on = run.step > 0 and not again and (note is not None or init is None)
     if not goes_on and not _same(note, facts):
         raise RunError(
             f"{out} was written by another configuration (it starts from {_in_words(note)}, now {_in_words(facts)})",

@@ -7,6 +7,7 @@ Before each step all random generators are seeded from (seed, step); with that a
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import math
 import signal
@@ -123,13 +124,14 @@ def train(
     method.guides = [guide.logits(method_config.expressions, fabric.device) for guide in guides]
     if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
         init.fill(method)
+    anchored = _anchor(method, init, fabric.device)
     batches = _batches(prepared, method, config, fabric, workers)
     shows = _Shows(_sample_faces(prepared, method_config.expressions, batches), watch)
     # Only now: what settings, data or a missing package can make fail was tried; a run that cannot start leaves no folder.
     leading = leads(devices)
     with held(out) if leading else contextlib.nullcontext():
         if leading:
-            configuration["init"] = noted_start(init, out)
+            configuration["init"] = noted_start(init, out, again=anchored)
             defaults = {"method_config": type(method_config)(), "train_config": TrainConfig()}
             run = Run.open(out, configuration, defaults, FREE_SETTINGS)
             run.note_machine(describe_machine())
@@ -150,6 +152,18 @@ def train(
     if asked.is_set() and run.step < config.steps:
         raise KeyboardInterrupt(f"after step {run.step} of {config.steps}; the same command goes on")
     return run
+
+
+def _anchor(method: Method, init: StartingPoint | None, device: torch.device) -> bool:
+    """Keep a frozen copy of the generator that a run goes on from beside its method, where a setting asks for one."""
+    weight = getattr(method.config, "lambda_anchor", 0.0)
+    if not weight:
+        return False
+    require(init is not None, "lambda_anchor", weight, "0 without `--init`, which names the model to stay near")
+    copied = copy.deepcopy(method.generator).to(device).eval().requires_grad_(False)
+    still = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    method.anchor = lambda images, codes: still(images, codes)  # a network itself would be a part of the method's state
+    return True
 
 
 @contextlib.contextmanager

@@ -13,13 +13,14 @@ import torch
 from untrained import write_run
 
 from mien.apps.cli import main
-from mien.errors import RunError
+from mien.edit_maps import apply_edit
+from mien.errors import ConfigError, RunError
 from mien.files import file_sha256
 from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet
 from mien.pretrained import export, load_model, starting_point
-from mien.runs import Run
+from mien.runs import Run, checkpoint_records
 from mien.training import Progress, TrainConfig, train, trained_method
 
 
@@ -28,6 +29,11 @@ def fine_tune(
 ) -> Run:
     loop = dataclasses.replace(loop, steps=steps)
     return train("test", "ganmut", method, loop, prepared.path, out, init=starting_point(init))
+
+
+def rate_free(line: dict[str, float]) -> dict[str, float]:
+    """Return a line of the log without how fast it was."""
+    return {name: value for name, value in line.items() if name != "images_per_second"}
 
 
 def test_it_starts_from_the_averaged_generator_and_the_critic(
@@ -53,6 +59,50 @@ def test_it_resumes_even_if_its_origin_went_on_meanwhile(
     again = fine_tune(tmp_path / "tuned", first.path, prepared, tiny_ganmut, tiny_loop, steps=3)
     assert again.configuration["init"]["step"] == 6
     assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+
+
+def test_an_anchor_is_the_generator_that_it_goes_on_from_also_when_it_resumes(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    """With a great weight edits stay where they were, and what is resumed equals what was not broken off."""
+    first = start(tmp_path / "first", steps=6)
+    held = dataclasses.replace(tiny_ganmut, lambda_anchor=3.0)
+    each = dataclasses.replace(tiny_loop, log_every=1, checkpoint_every=1)
+    whole = fine_tune(tmp_path / "whole", first.path, prepared, held, each, steps=4)
+    drifts = [line["generator/anchor"] for line in whole.stats() if "generator/anchor" in line]
+    assert drifts[0] == 0.0 < drifts[-1]
+    broken = fine_tune(tmp_path / "broken", first.path, prepared, held, each, steps=4)
+    before = broken.stats()
+    checkpoint_records(broken.path)[-1].unlink()
+    again = fine_tune(tmp_path / "broken", first.path, prepared, held, each, steps=4)
+    expected = trained_method(whole)[0].state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+    assert again.step == 4 and [rate_free(line) for line in again.stats()] == [rate_free(line) for line in before]
+
+    def far(out: str, weight: float) -> float:
+        config = dataclasses.replace(tiny_ganmut, lambda_anchor=weight, learning_rate=1e-3)
+        run = fine_tune(tmp_path / out, first.path, prepared, config, tiny_loop, steps=60)
+        after, before = (trained_method(each)[0] for each in (run, first))
+        faces, codes = torch.rand(4, 1, config.image_size, config.image_size) * 2 - 1, torch.rand(4, 2) * 2 - 1
+        with torch.no_grad():
+            edited = [apply_edit(faces, method.render(faces, codes)) for method in (after, before)]
+        return (edited[0] - edited[1]).abs().mean().item()
+
+    assert far("near", 1e3) < far("free", 0.0) / 2
+
+
+def test_an_anchor_needs_what_it_holds_on_to(
+    start: Callable[..., Run], prepared: PreparedSet, tiny_ganmut: GANmutConfig, tiny_loop: TrainConfig, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first", steps=6)
+    held = dataclasses.replace(tiny_ganmut, lambda_anchor=3.0)
+    with pytest.raises(ConfigError, match="lambda_anchor") as caught:
+        train("test", "ganmut", held, tiny_loop, prepared.path, tmp_path / "none")
+    assert "--init" in str(caught.value.hint) and not (tmp_path / "none").exists()
+    tuned = fine_tune(tmp_path / "tuned", first.path, prepared, held, tiny_loop)
+    first.save_checkpoint(7, first.latest_checkpoint()[1])  # type: ignore[index]
+    with pytest.raises(RunError, match=r"another configuration \(it starts from"):
+        fine_tune(tuned.path, first.path, prepared, held, tiny_loop)
 
 
 def test_it_goes_on_at_twice_the_side(

@@ -148,6 +148,8 @@ class Method(nn.Module, abc.ABC):
     critic: PatchCritic
     guides: Sequence[GuideLogits] = ()
     """Frozen classifiers that the generator is to convince, too; no part of the method's state."""
+    anchor: Callable[[Tensor, Tensor], Edit] | None = None
+    """The generator that a run went on from, frozen, where a setting asks for it; no part of the method's state."""
 
     @property
     def smallest_batch(self) -> int:

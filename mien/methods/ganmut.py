@@ -118,6 +118,9 @@ class GANmutConfig(GeneratorSettings):
     stay in sadness (faces as `mien prepare` aligns them)."""
     detour_to: tuple[str, ...] = ("sad", "surprise")
     """The expressions that this is asked of: `fear` and `anger` may keep the teeth of a smile."""
+    lambda_anchor: float = 0.0
+    """Weight of how far the other labelled edits are from those of the model that the run goes on from (`--init`, which a
+    run then needs also to be resumed): what is learned of some expressions is not to change the rest."""
     rec_share: float = 1.0
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
@@ -310,7 +313,7 @@ class GANmut(Method):
         over all images. A generator leaves a smile in sadness, since there are sad faces that show teeth. After its own
         neutral edit it does not, and what comes of that is what it is to do at once.
         """
-        counted = ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
+        counted = self._by_way_of_neutral(batch, draw)
         # Which ones are counted is known here at once; a GPU would have to wait for it, and computes all of them.
         rows = counted.nonzero()[:, 0] if counted.device.type == "cpu" else slice(None)
         x, z, counts = batch.images[rows], codes[rows].detach(), counted[rows]
@@ -320,6 +323,25 @@ class GANmut(Method):
             neutral = apply_edit(x, self.generator(x, torch.zeros_like(z)))
             aim = apply_edit(neutral, self.generator(neutral, z))
         return (mouth_distance(edited[rows], aim) * counts).sum() / len(counted)
+
+    def _by_way_of_neutral(self, batch: Batch, draw: Draw) -> Bool[Tensor, " n"]:
+        """Return which edits `detour` counts."""
+        return ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
+
+    def drift(
+        self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], draw: Draw
+    ) -> Float[Tensor, ""]:
+        """Return the mean absolute difference of edits to those of the model that the run went on from; no paper has it.
+
+        Counted are the labelled codes but those of `detour`, where that has a weight; the mean is over all images.
+        """
+        assert self.anchor is not None  # `mien.training` sees to that
+        counted = ~draw.free
+        if self.config.lambda_detour:
+            counted = counted & ~self._by_way_of_neutral(batch, draw)
+        with torch.no_grad():
+            before = apply_edit(batch.images, self.anchor(batch.images, codes.detach()))
+        return ((edited - before).abs().mean((1, 2, 3)) * counted).mean()
 
     def equation_8(
         self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], step: int
@@ -352,6 +374,8 @@ class GANmut(Method):
         }
         if config.lambda_detour:
             terms["detour"] = config.lambda_detour * self.detour(batch, edited, codes, draw)
+        if config.lambda_anchor:
+            terms["anchor"] = config.lambda_anchor * self.drift(batch, edited, codes, draw)
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))
         return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 

@@ -216,6 +216,28 @@ def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> 
     assert dataclasses.replace(tiny_ganmut, detour_to=("smile",)).detour_to == ("happy",)
 
 
+def test_an_anchor_holds_what_no_detour_counts(tiny_ganmut: GANmutConfig) -> None:
+    """The anchor adds nothing and the generator goes half the way from level c to 1: they are (1 - c) / 2 apart."""
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=2.0, detour_to=("sad",)))
+    method.anchor = lambda images, codes: Edit(torch.zeros(len(images), 2, 64, 64), torch.zeros_like(images))
+    shown, asked = [1, 0, 1, 1], [2, 2, 0, 5]
+    draw = drawn(asked, [1.0] * 4, free=0)._replace(free=torch.tensor([False] * 3 + [True]))
+    levels = torch.tensor([0.8, 0.2, 0.4, 0.6])
+    images = levels[:, None, None, None].expand(4, 1, 64, 64)
+    codes = torch.tensor([[1.0, 0.0]]).expand(4, 2).clone().requires_grad_()
+    edited = (images + codes[:, :1, None, None] * (1 - images) / 2).expand_as(images)
+    all_labelled = (0.1 + 0.4 + 0.3) / 4
+    found = method.drift(Batch(images, torch.tensor(shown)), edited, codes, draw)
+    assert found.item() == pytest.approx(all_labelled, rel=1e-5)
+    (gradient,) = torch.autograd.grad(found, codes)
+    assert gradient[:3, 0].gt(0).all() and not gradient[3].any()
+    method.config = dataclasses.replace(method.config, lambda_detour=1.0)
+    held = method.drift(
+        Batch(images, torch.tensor(shown)), edited, codes, draw
+    )  # the smile that is to be sad is free now
+    assert held.item() == pytest.approx(all_labelled - 0.1 / 4, rel=1e-5)
+
+
 def test_official_bug_12_there_is_no_setting_that_nothing_reads() -> None:
     of_the_loop = {"betas", "critic_rate", "hide_beyond", "learning_rate"}
     assert unread_settings(GANmutConfig, ganmut) == of_the_loop
