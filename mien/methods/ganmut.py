@@ -119,8 +119,8 @@ class GANmutConfig(GeneratorSettings):
     detour_to: tuple[str, ...] = ("sad", "surprise")
     """The expressions that this is asked of: `fear` and `anger` may keep the teeth of a smile."""
     lambda_anchor: float = 0.0
-    """Weight of how far the other labelled edits are from those of the model that the run goes on from (`--init`, which a
-    run then needs also to be resumed): what is learned of some expressions is not to change the rest."""
+    """Weight of how far edits to the other expressions are from those of the model that the run goes on from (`--init`,
+    which a run then needs also to be resumed): what is learned of some is not to change the rest."""
     rec_share: float = 1.0
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
@@ -147,6 +147,9 @@ class GANmutConfig(GeneratorSettings):
         require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more, and finite")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
 
+
+#: Share of the side up to which a detour is compared: it warps twice, which blurs.
+_SEEN = 0.02
 
 # --- the conditional space ---------------------------------------------------------------------------------------
 
@@ -313,7 +316,7 @@ class GANmut(Method):
         over all images. A generator leaves a smile in sadness, since there are sad faces that show teeth. After its own
         neutral edit it does not, and what comes of that is what it is to do at once.
         """
-        counted = self._by_way_of_neutral(batch, draw)
+        counted = ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
         # Which ones are counted is known here at once; a GPU would have to wait for it, and computes all of them.
         rows = counted.nonzero()[:, 0] if counted.device.type == "cpu" else slice(None)
         x, z, counts = batch.images[rows], codes[rows].detach(), counted[rows]
@@ -322,26 +325,24 @@ class GANmut(Method):
         with torch.no_grad():
             neutral = apply_edit(x, self.generator(x, torch.zeros_like(z)))
             aim = apply_edit(neutral, self.generator(neutral, z))
-        return (mouth_distance(edited[rows], aim) * counts).sum() / len(counted)
-
-    def _by_way_of_neutral(self, batch: Batch, draw: Draw) -> Bool[Tensor, " n"]:
-        """Return which edits `detour` counts."""
-        return ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
+        return (mouth_distance(edited[rows], aim, _SEEN) * counts).sum() / len(counted)
 
     def drift(
         self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], draw: Draw
     ) -> Float[Tensor, ""]:
-        """Return the mean absolute difference of edits to those of the model that the run went on from; no paper has it.
+        """Return how far edits are from those of the model that the run went on from; no paper has it.
 
-        Counted are the labelled codes but those of `detour`, where that has a weight; the mean is over all images.
+        Counted are the labelled codes but neutral ones and those of `detour_to`, where `detour` has a weight; the mean is
+        over all images. It is the mean absolute difference, and that at the mouth, where most goes wrong, once more.
         """
         assert self.anchor is not None  # `mien.training` sees to that
-        counted = ~draw.free
+        counted = ~draw.free & (draw.labels != 0)
         if self.config.lambda_detour:
-            counted = counted & ~self._by_way_of_neutral(batch, draw)
+            counted = counted & ~self._detoured[draw.labels]
         with torch.no_grad():
             before = apply_edit(batch.images, self.anchor(batch.images, codes.detach()))
-        return ((edited - before).abs().mean((1, 2, 3)) * counted).mean()
+        far = (edited - before).abs().mean((1, 2, 3)) + mouth_distance(edited, before)
+        return (far * counted).mean()
 
     def equation_8(
         self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], step: int

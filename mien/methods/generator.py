@@ -127,11 +127,14 @@ def warp_terms(config: GeneratorSettings, images: Float[Tensor, "n c h w"], edit
     return {name: weight * loss() for name, (weight, loss) in terms.items() if weight}
 
 
-def mouth_distance(images: Float[Tensor, "n c h w"], others: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Return the mean absolute difference of two images at the mouth, up to what is finer than a fiftieth of the side."""
+def mouth_distance(
+    images: Float[Tensor, "n c h w"], others: Float[Tensor, "n c h w"], share: float = 0.0
+) -> Float[Tensor, " n"]:
+    """Return the mean absolute difference of two images at the mouth, up to what is finer than a share of the side."""
     height, width = images.shape[-2:]
     window = mouth_window(height, width, images.device, _MOUTH_AND_ROUND)
-    return (blurred(images.float() - others.float(), 0.02).abs() * window).mean((1, 2, 3)) / window.mean()
+    difference = images.float() - others.float()
+    return ((blurred(difference, share) if share else difference).abs() * window).mean((1, 2, 3)) / window.mean()
 
 
 #: Half the width of a mouth and of what moves beside it, as a share of the side.

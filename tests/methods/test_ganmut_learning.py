@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mien.edit_maps import Edit, apply_edit
 from mien.errors import ConfigError
 from mien.expressions import VOCABULARY
+from mien.face_windows import mouth_window
 from mien.losses import NO_CLASS
 from mien.methods import ganmut, generator
 from mien.methods.base import Batch, frozen
@@ -217,25 +218,29 @@ def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> 
 
 
 def test_an_anchor_holds_what_no_detour_counts(tiny_ganmut: GANmutConfig) -> None:
-    """The anchor adds nothing and the generator goes half the way from level c to 1: they are (1 - c) / 2 apart."""
+    """The anchor adds nothing and the generator goes half the way from level c to 1: (1 - c) / 2 apart, counted twice."""
     method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=2.0, detour_to=("sad",)))
     method.anchor = lambda images, codes: Edit(torch.zeros(len(images), 2, 64, 64), torch.zeros_like(images))
-    shown, asked = [1, 0, 1, 1], [2, 2, 0, 5]
-    draw = drawn(asked, [1.0] * 4, free=0)._replace(free=torch.tensor([False] * 3 + [True]))
-    levels = torch.tensor([0.8, 0.2, 0.4, 0.6])
-    images = levels[:, None, None, None].expand(4, 1, 64, 64)
-    codes = torch.tensor([[1.0, 0.0]]).expand(4, 2).clone().requires_grad_()
+    shown, asked = [1, 0, 1, 1, 3], [2, 3, 0, 5, 2]
+    draw = drawn(asked, [1.0] * 5, free=0)._replace(free=torch.tensor([False] * 3 + [True, False]))
+    levels = torch.tensor([0.8, 0.2, 0.4, 0.6, 0.0])
+    images = levels[:, None, None, None].expand(5, 1, 64, 64)
+    codes = torch.tensor([[1.0, 0.0]]).expand(5, 2).clone().requires_grad_()
     edited = (images + codes[:, :1, None, None] * (1 - images) / 2).expand_as(images)
-    all_labelled = (0.1 + 0.4 + 0.3) / 4
     found = method.drift(Batch(images, torch.tensor(shown)), edited, codes, draw)
-    assert found.item() == pytest.approx(all_labelled, rel=1e-5)
-    (gradient,) = torch.autograd.grad(found, codes)
-    assert gradient[:3, 0].gt(0).all() and not gradient[3].any()
+    assert found.item() == pytest.approx(2 * (0.1 + 0.4 + 0.5) / 5, rel=1e-5)
+    (gradient,) = torch.autograd.grad(found, codes, retain_graph=True)
+    assert [bool(each) for each in gradient.abs().sum(1) > 0] == [True, True, False, False, True]
     method.config = dataclasses.replace(method.config, lambda_detour=1.0)
-    held = method.drift(
-        Batch(images, torch.tensor(shown)), edited, codes, draw
-    )  # the smile that is to be sad is free now
-    assert held.item() == pytest.approx(all_labelled - 0.1 / 4, rel=1e-5)
+    held = method.drift(Batch(images, torch.tensor(shown)), edited, codes, draw)  # what is to be sad is free now
+    assert held.item() == pytest.approx(2 * 0.4 / 5, rel=1e-5)
+    # At the mouth a difference counts in full, by its share of the mouth's place.
+    spot = edited.detach().clone()
+    spot[1, 0, 48:50, 31:33] += 0.1
+    moved = method.drift(Batch(images, torch.tensor(shown)), spot, codes, draw) - held
+    window = mouth_window(64, 64, images.device, 0.22)
+    at_mouth = window[48:50, 31:33].sum() / window.sum()
+    assert moved.item() == pytest.approx(0.1 / 5 * (4 / 64**2 + at_mouth.item()), rel=1e-3)
 
 
 def test_official_bug_12_there_is_no_setting_that_nothing_reads() -> None:
