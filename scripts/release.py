@@ -90,13 +90,24 @@ def judge_command(run: Run, place: str, out: str) -> str:
     return f"mien train-judge {settings['preset']} --data {place} --out {out}{options}"
 
 
-def guide_places(run: Run, guides: list[Run]) -> dict[str, tuple[str, Run]]:
-    """Return, by the hash that a run noted of its guides, what commands call each and its run, found among those given."""
-    by_hash = {load_guide(guide.path).sha256: guide for guide in guides}
+def guide_places(guides: list[Run], place: str, commands: list[str]) -> dict[str, tuple[str, Run]]:
+    """Return, by its hash, what commands call each guide, and its run: as before, or by the next free number."""
+    taken = {word for each in commands for word in each.split()}
+    places: dict[str, tuple[str, Run]] = {}
+    for guide in guides:
+        words = (f"GUIDE{number}" for number in itertools.count(1))
+        called = next(word for word in words if word not in taken or judge_command(guide, place, word) in commands)
+        taken.add(called)
+        places[load_guide(guide.path).sha256] = (called, guide)
+    return places
+
+
+def guides_of_run(run: Run, places: dict[str, tuple[str, Run]]) -> dict[str, tuple[str, Run]]:
+    """Return those of `guide_places` that a run noted; all of its must be there."""
     noted = [guide["sha256"] for guide in run.configuration.get("guides", ())]
-    if missing := [digest for digest in noted if digest not in by_hash]:
+    if missing := [digest for digest in noted if digest not in places]:
         raise SystemExit(f"{run.path} was guided by {missing[0][:12]}: give its run with --guide")
-    return {digest: (f"GUIDE{list(by_hash).index(digest) + 1}", by_hash[digest]) for digest in noted}
+    return {digest: places[digest] for digest in noted}
 
 
 def prepare_command(recipe: dict[str, Any], place: str) -> str:
@@ -144,9 +155,10 @@ def release(
         if recipe["dataset"] == "combination" and not (made_by and images):
             raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
         commands += made_by or [prepare_command(recipe, place)]
+    known = guide_places(guides, place, commands)
     for run in runs:
         parts.append(facts_of(run))
-        places = guide_places(run, guides)
+        places = guides_of_run(run, known)
         for called, guide in places.values():
             if guide.configuration["data"]["hash"] != prepared.hash:
                 raise SystemExit(f"{guide.path} was trained on another set than {data}")
