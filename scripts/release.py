@@ -39,7 +39,7 @@ LIMITS = {
         "Surprise opens the mouth of a broad smile, and leaves teeth of some as dim lines in its dark.",
         "Anger keeps the teeth of a smile, and on some lips that were shut paints a mouth with odd edges.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
-        "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
+        "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line; sadness does on some.",
     ],
     "ganmut-fer2013": [
         "Surprise on a broad smile: a small dark mouth with the smile's teeth below it.",
