@@ -117,7 +117,7 @@ class GANmutConfig(GeneratorSettings):
     """Weight of how far the mouth after an edit is from that of the same edit by way of the neutral face: a smile is not to
     stay in sadness (faces as `mien prepare` aligns them)."""
     detour_to: tuple[str, ...] = ("sad", "surprise")
-    """The expressions that this is asked of: `fear` and `anger` may keep the teeth of a smile."""
+    """The expressions that this is asked of, as far as `expressions` has them: `fear` may keep the teeth of a smile."""
     lambda_anchor: float = 0.0
     """Weight of how far edits to the other expressions are from those of the model that the run goes on from (`--init`,
     which a run then needs also to be resumed): what is learned of some is not to change the rest."""
@@ -137,8 +137,7 @@ class GANmutConfig(GeneratorSettings):
         require(names[0] == NEUTRAL, "expressions", self.expressions, "neutral first: it is the centre of the disc")
         object.__setattr__(self, "expressions", names)
         detours = tuple(parse_expression(name) for name in self.detour_to)
-        known = bool(detours) and set(detours) <= set(names[1:])
-        require(known or not self.lambda_detour, "detour_to", self.detour_to, f"one or more of {', '.join(names[1:])}")
+        require(NEUTRAL not in detours, "detour_to", self.detour_to, "expressions other than neutral")
         object.__setattr__(self, "detour_to", detours)
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")

@@ -212,8 +212,12 @@ def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> 
     assert terms[0.0] is None and terms[3.0].item() == pytest.approx(3 * terms[1.0].item()) and terms[1.0] > 0
     with pytest.raises(ConfigError, match="detour_to"):
         dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=("neutral",))
-    with pytest.raises(ConfigError, match="detour_to"):
-        dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=())
+    few = ("neutral", "sad", "anger")
+    assert GANmut(dataclasses.replace(tiny_ganmut, expressions=few, lambda_detour=1.0))._detoured.tolist() == [
+        False,
+        True,
+        False,
+    ]
     assert dataclasses.replace(tiny_ganmut, detour_to=("smile",)).detour_to == ("happy",)
 
 
