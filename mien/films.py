@@ -56,18 +56,9 @@ def read_frames(path: Path | str) -> Iterator[Frame]:
         for number, frame in enumerate(decode(container, stream)):
             yield Frame(number, float(frame.time or 0.0), upright(frame), frame.pts)
     if number < 0:
-        # ffmpeg 8 sees that there are pictures in an animated WebP, and decodes none.
-        hint = "save an animated WebP as GIF or MP4" if _moves(path) else "play it once to see that it is whole"
+        animated = Path(path).suffix.lower() == ".webp"  # ffmpeg 8 sees that there are pictures, and decodes none
+        hint = "save an animated WebP as GIF or MP4" if animated else "play it once to see that it is whole"
         raise FilmError(f"`{path}` has no frame that can be read", hint=hint)
-
-
-def _moves(path: Path | str) -> bool:
-    """Say whether a file is an image of several frames."""
-    from PIL import Image
-
-    with contextlib.suppress(OSError), Image.open(path) as image:
-        return getattr(image, "is_animated", False)
-    return False
 
 
 def _numbers(path: Path | str) -> dict[int, int]:
@@ -112,23 +103,9 @@ def open_film(path: Path | str) -> Iterator[Any]:
             f"`{path}` cannot be read as a film: {reason}", hint="play it once to see that it is whole"
         ) from None
     with container:
-        _refuse_photo(path, container.format.name)
         if not container.streams.video:
             raise FilmError(f"`{path}` holds no pictures", hint="give a film with a video track")
         yield container
-
-
-def _refuse_photo(path: Path, form: str) -> None:
-    """Raise `FilmError` for what is a photo by its format, of which ffmpeg reads one frame."""
-    if form != "image2" and not form.endswith("_pipe"):
-        return
-    if not path.exists():  # of frames in numbered files it is `image2`, too
-        return
-    if not _moves(path):
-        hint = "`mien edit` edits photos, `mien animate` makes a film of one"
-        raise FilmError(f"`{path}` is a photo, not a film", hint=hint)
-    if form != "webp_pipe":
-        raise FilmError(f"only the first frame of `{path}` could be read", hint="save it as GIF or MP4")
 
 
 def decode(container: Any, stream: Any) -> Iterator[Any]:

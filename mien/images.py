@@ -113,6 +113,21 @@ def written_as(path: Path) -> str:
     return ".jpg"
 
 
+def is_still(path: Path) -> bool | None:
+    """Say whether a file is a photo, by its beginning: False for an animation, None for what is no picture.
+
+    Several sizes or pages are no animation.
+    """
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # decoders raise nearly anything
+        warnings.simplefilter("ignore")
+        with path.open("rb") as file:
+            if _is_heif(file.read(256)):
+                return True
+        with Image.open(path, formats=[kind for kind in _FORMATS if _decodable(kind)]) as header:
+            return header.format not in (*_ANIMATED, "AVIF") or not getattr(header, "is_animated", False)
+    return None
+
+
 def read_image(source: str | Path | bytes | BinaryIO) -> np.ndarray:
     """Decode any picture to uint8 (height, width, 3) RGB, upright, transparency laid on white.
 

@@ -6,6 +6,7 @@
       stats.jsonl                     one line every `log_every` steps
       samples/step-0001000.png        fixed validation faces, edited
       checkpoints/step-0001000.*      .safetensors (all tensors) and .json (step, sha256)
+      anchor.safetensors              what the run began with, where `lambda_anchor` holds it near that
       training.lock                   locked while a process trains here; what a killed one leaves keeps nobody out
 
 Nothing is pickled. A checkpoint is written under another name and renamed, its JSON after it: what has a JSON is whole.
@@ -22,7 +23,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import DataError, RunError
+from mien.errors import ConfigError, DataError, RunError
 from mien.files import file_sha256, write_bytes, write_text
 from mien.prepared.lock import FolderLock
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Names in a run folder.
-_CONFIG, _LOCK = "config.json", "training.lock"
+_CONFIG, _LOCK, _ANCHOR = "config.json", "training.lock", "anchor.safetensors"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -181,6 +182,17 @@ class Run:
         kept = [line for line in self.stats() if line.get("step", 0) <= step]
         write_text(self.stats_path, "".join(json.dumps(line) + "\n" for line in kept))
 
+    # --- the anchor ----------------------------------------------------------------------------------------------
+
+    def keep_anchor(self, tensors: Mapping[str, Tensor]) -> None:
+        """Keep what the run begins with; one that goes on from a checkpoint has it already."""
+        if not self.step:
+            write_tensors(self.path / _ANCHOR, tensors)
+
+    def anchor(self) -> dict[str, Tensor]:
+        """Read what `keep_anchor` wrote."""
+        return read_tensors(self.path / _ANCHOR)
+
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, step: int, tensors: Mapping[str, Tensor], keep: int = 2) -> Path:
@@ -237,6 +249,15 @@ def held(path: Path) -> Iterator[None]:
         for unfinished in (*path.glob(".*.tmp"), *path.glob("checkpoints/.*.tmp")):
             unfinished.unlink(missing_ok=True)
         yield
+
+
+def require_anchor(weight: float, starts: bool, path: Path) -> None:
+    """Raise `ConfigError` where a run in `path` is to stay near what it goes on from, and goes on from nothing."""
+    if weight and not starts and not (path / _ANCHOR).exists():
+        raise ConfigError(
+            "lambda_anchor holds a run near the model that it goes on from, and there is none",
+            hint="name one with --init, or say lambda_anchor=0",
+        )
 
 
 def _refuse_what_is_no_run(path: Path) -> None:

@@ -41,6 +41,18 @@ class StartingPoint:
         """Return the bound of the light that the generator adds, which older configurations do not say."""
         return self.settings.get("max_light", MAX_LIGHT)
 
+    def altered(self, config: Any) -> list[str]:
+        """Return the settings, as they were, without which the same networks do something else in a run."""
+        growth = getattr(config, "enhancers", 0) - self.settings.get("enhancers", 0)
+        had = {
+            "image_size": self.settings.get("image_size", config.image_size) * 2**growth,
+            "soft_light": self.settings.get("soft_light", 0.0),
+            "both_sides": self.settings.get("both_sides", False),
+            "max_light": max(self.max_light, getattr(config, "max_light", MAX_LIGHT)),  # a higher bound changes nothing
+        }
+        differ = {name: value for name, value in had.items() if getattr(config, name, value) != value}
+        return [f"{name}={setting_as_text(value)}" for name, value in differ.items()]
+
     def fill(self, method: Method) -> None:
         """Copy the networks into a method, whose must be the same but for an enhancer more, or the side of their images.
 
@@ -74,19 +86,18 @@ class StartingPoint:
             raise RunError(f"{self.name} holds other networks than this configuration", hint=hint) from None
 
 
-def noted_start(init: StartingPoint | None, out: Path, *, again: bool = False) -> dict[str, Any] | None:
+def noted_start(init: StartingPoint | None, out: Path) -> dict[str, Any] | None:
     """Return what the configuration of the run in `out` says that it starts from; None for random networks.
 
     A run with a checkpoint goes on from that: it needs no `init`, and its origin may have gone on. One without begins
-    anew, and must do so from where it did before; and one that needs its origin `again` must have the same. Raises
-    `RunError` where it would begin elsewhere.
+    anew, and must do so from where it did before. Raises `RunError` where it would begin elsewhere.
     """
     facts = None if init is None else init.facts
     if not (out / "config.json").exists():
         return facts
     run = Run.read(out)
     note = run.configuration.get("init")
-    goes_on = run.step > 0 and not again and (note is not None or init is None)
+    goes_on = run.step > 0 and (note is not None or init is None)
     if not goes_on and not _same(note, facts):
         raise RunError(
             f"{out} was written by another configuration (it starts from {_in_words(note)}, now {_in_words(facts)})",

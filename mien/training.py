@@ -7,7 +7,6 @@ Before each step all random generators are seeded from (seed, step); with that a
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import math
 import signal
@@ -25,7 +24,7 @@ from torch import Tensor
 from mien.batches import Augmentation, Batches, seed_of
 from mien.conditions import Condition
 from mien.edit_maps import apply_edit
-from mien.errors import RunError
+from mien.errors import ConfigError, RunError
 from mien.expressions import VOCABULARY
 from mien.guiding import Guide, check_guides
 from mien.images import to_uint8
@@ -33,7 +32,7 @@ from mien.methods import METHODS, Method
 from mien.methods.base import Part
 from mien.prepared import PreparedSet
 from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
-from mien.runs import Run, describe_machine, held
+from mien.runs import Run, describe_machine, held, require_anchor
 from mien.settings import config_from_mapping, require
 from mien.starting import StartingPoint, noted_start
 from mien.stepping import FREE_SETTINGS, TrainConfig, Trainer, enough_memory, take_step, under
@@ -124,20 +123,25 @@ def train(
     method.guides = [guide.logits(method_config.expressions, fabric.device) for guide in guides]
     if init is not None:  # also where a checkpoint follows: a run killed before its first one must start as it did
         init.fill(method)
-    anchored = _anchor(method, init, fabric.device)
+    anchored = _check_anchor(method_config, init, out)
     batches = _batches(prepared, method, config, fabric, workers)
     shows = _Shows(_sample_faces(prepared, method_config.expressions, batches), watch)
     # Only now: what settings, data or a missing package can make fail was tried; a run that cannot start leaves no folder.
     leading = leads(devices)
     with held(out) if leading else contextlib.nullcontext():
         if leading:
-            configuration["init"] = noted_start(init, out, again=anchored)
+            configuration["init"] = noted_start(init, out)
             defaults = {"method_config": type(method_config)(), "train_config": TrainConfig()}
             run = Run.open(out, configuration, defaults, FREE_SETTINGS)
             run.note_machine(describe_machine())
+            if anchored:
+                state = method.state_dict().items()
+                run.keep_anchor({name: tensor for name, tensor in state if not name.startswith("critic.")})
         fabric.launch()
         wait_for_all(fabric)  # the others read what the leader has written, or found
         run = Run.read(out)
+        if anchored:
+            method.hold(run.anchor(), fabric.device)
         checkpoint = run.latest_checkpoint()
         trainer = Trainer(method, config, fabric.device)
         start = 0
@@ -154,16 +158,16 @@ def train(
     return run
 
 
-def _anchor(method: Method, init: StartingPoint | None, device: torch.device) -> bool:
-    """Keep a frozen copy of the generator that a run goes on from beside its method, where a setting asks for one."""
-    weight = getattr(method.config, "lambda_anchor", 0.0)
-    if not weight:
-        return False
-    require(init is not None, "lambda_anchor", weight, "0 without `--init`, which names the model to stay near")
-    copied = copy.deepcopy(method.generator).to(device).eval().requires_grad_(False)
-    still = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    method.anchor = lambda images, codes: still(images, codes)  # a network itself would be a part of the method's state
-    return True
+def _check_anchor(config: Any, init: StartingPoint | None, out: Path) -> bool:
+    """Say whether a run stays near what it goes on from; `ConfigError` where it has nothing such, or alters it."""
+    weight = getattr(config, "lambda_anchor", 0.0)
+    require_anchor(weight, init is not None, out)
+    if weight and init is not None and (altered := init.altered(config)):
+        raise ConfigError(
+            f"lambda_anchor holds edits near those of {init.name}, which this run's settings change",
+            hint="say " + " ".join(f"--set {setting}" for setting in altered),
+        )
+    return weight > 0
 
 
 @contextlib.contextmanager

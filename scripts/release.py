@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from mien.classifiers import export_classifier, load_guide
 from mien.classifiers.settings import configure as configure_judge
 from mien.exporting import export_onnx
 from mien.files import write_text
+from mien.lineage import guides_of
 from mien.prepared import PreparedSet
 from mien.presets import settings_beside
 from mien.pretrained import WEIGHTS, export, training_seconds
@@ -39,7 +41,8 @@ LIMITS = {
         "Surprise opens the mouth of a broad smile, and leaves teeth of some as dim lines in its dark.",
         "Anger keeps the teeth of a smile, and on some lips that were shut paints a mouth with odd edges.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
-        "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line; sadness does on some.",
+        "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
+        "Sadness leaves the teeth of a broad smile on some faces.",
     ],
     "ganmut-fer2013": [
         "Surprise on a broad smile: a small dark mouth with the smile's teeth below it.",
@@ -56,7 +59,7 @@ LIMITS = {
 }
 #: Lines of benchmarks/results.jsonl that no card tells: F1 of the judge before the benchmark, and numbers of which one
 #: without the others says nothing, which docs/editing.md and docs/datasets.md hold as tables.
-NOT_TOLD = ("expression-f1", "halves-", "recogniser-")
+NOT_TOLD = ("expression-f1", "blend-", "halves-", "recogniser-")
 LIMITS_OF_ALL = [
     "Faces turned aside come out worse than frontal ones; profiles smear.",
     "Trained on small web images that crowds labelled, unbalanced in age, origin and quality.",
@@ -90,15 +93,23 @@ def judge_command(run: Run, place: str, out: str) -> str:
     return f"mien train-judge {settings['preset']} --data {place} --out {out}{options}"
 
 
-def guide_places(guides: list[Run], place: str, commands: list[str]) -> dict[str, tuple[str, Run]]:
-    """Return, by its hash, what commands call each guide, and its run: as before, or by the next free number."""
+def guide_places(
+    guides: list[Run], place: str, commands: list[str], known: Collection[str]
+) -> dict[str, tuple[str, Run]]:
+    """Return, by its hash, what commands call each guide, and its run.
+
+    Those whose hashes are `known` guided parts before: they are called as there, and others by the next free number, also
+    where the same command made them on another machine.
+    """
     taken = {word for each in commands for word in each.split()}
     places: dict[str, tuple[str, Run]] = {}
     for guide in guides:
-        words = (f"GUIDE{number}" for number in itertools.count(1))
-        called = next(word for word in words if word not in taken or judge_command(guide, place, word) in commands)
+        digest = load_guide(guide.path).sha256
+        words = [f"GUIDE{number}" for number in range(1, len(commands) + len(guides) + 1)]
+        before = [word for word in words if digest in known and judge_command(guide, place, word) in commands]
+        called = next(iter(before), None) or next(word for word in words if word not in taken)
         taken.add(called)
-        places[load_guide(guide.path).sha256] = (called, guide)
+        places[digest] = (called, guide)
     return places
 
 
@@ -142,10 +153,12 @@ def release(
     recipe = prepared.manifest["recipe"]
     parts: list[dict[str, int]] = []
     commands: list[str] = []
+    known: set[str] = set()
     place = "DATA"
     if after is not None:
         before = json.loads((WEIGHTS / f"{after}.json").read_text(encoding="utf-8"))
         commands, parts = list(before["commands"]), list(before["parts"])
+        known = {guide["sha256"] for guide in guides_of(before)}
         if before["data"]["hash"] == prepared.hash:  # the set of the part before, as that command calls it
             place, images = commands[-1].partition(" --data ")[2].split()[0], before["data"]["images"]
         else:
@@ -155,10 +168,10 @@ def release(
         if recipe["dataset"] == "combination" and not (made_by and images):
             raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
         commands += made_by or [prepare_command(recipe, place)]
-    known = guide_places(guides, place, commands)
+    called_so = guide_places(guides, place, commands, known)
     for run in runs:
         parts.append(facts_of(run))
-        places = guides_of_run(run, known)
+        places = guides_of_run(run, called_so)
         for called, guide in places.values():
             if guide.configuration["data"]["hash"] != prepared.hash:
                 raise SystemExit(f"{guide.path} was trained on another set than {data}")

@@ -139,24 +139,6 @@ def test_a_film_of_which_nothing_can_be_decoded_is_an_error_that_says_what_to_do
         assert len(frames) == 3  # of an ffmpeg that has learned it
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
-def test_a_photo_is_no_film(tmp_path: Path, suffix: str) -> None:
-    photo = tmp_path / f"photo{suffix}"
-    Image.new("RGB", (32, 32), (90, 60, 40)).save(photo)
-    with pytest.raises(FilmError, match="is a photo, not a film") as caught:
-        list(read_frames(photo))
-    assert "`mien edit`" in caught.value.hint and "`mien animate`" in caught.value.hint
-    if suffix == ".tiff":
-        frame = Image.new("RGB", (32, 32))
-        frame.save(photo, save_all=True, append_images=[Image.new("RGB", (32, 32), (80, 0, 0))])
-        with pytest.raises(FilmError, match="only the first frame") as caught:
-            list(read_frames(photo))
-        assert "GIF or MP4" in caught.value.hint
-    still = tmp_path / "film.gif"
-    Image.new("RGB", (32, 32)).save(still)
-    assert len(list(read_frames(still))) == 1  # a film by its kind, of one frame
-
-
 def test_a_jump_ahead_gives_the_frame_that_reading_through_gives(tmp_path: Path) -> None:
     film = tmp_path / "long.mp4"
     write_grey_film(film, "libx264", 200, g="12", bf="2")

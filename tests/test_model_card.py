@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from untrained import write_run
 
 from mien.files import file_sha256
+from mien.lineage import guides_of
 from mien.model_card import model_card, model_facts
 from mien.pretrained import export, load_model, starting_point
 from mien.runs import Run
@@ -128,7 +129,8 @@ def test_who_guided_a_model_stands_in_its_card_and_facts(shipped: dict[str, Any]
 
 def test_of_a_chain_of_parts_the_whole_length_is_told(shipped: dict[str, Any]) -> None:
     """`scripts/release.py` writes all of them, from the first on."""
-    last = {**shipped, "training": shipped["training"] | {"init": {"model": "part11", "sha256": "0" * 64}}}
+    origin = {"model": "part11", "sha256": "0" * 64, "guides": guides_of(shipped)}
+    last = {**shipped, "training": shipped["training"] | {"init": origin}}
     assert model_card(last, "ada/tiny") == model_card(shipped, "ada/tiny")
     space = load_model().space
     assert "started_from" not in model_facts("tiny", "", space, last)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_stepping import cases, source_of
+from test_stepping import cases, made, source_of
 from test_training_released import (  # is held on the GPU too, where it is a test of this file  # noqa: F401
     test_the_rehearsal_trains_everything_in_pieces_and_then_once_more_nothing,
 )
@@ -26,7 +26,6 @@ from mien.errors import MienError
 from mien.faces.detectors import load_detector
 from mien.images import read_image
 from mien.loading import open_model
-from mien.methods import METHODS
 from mien.methods.ganmut import GANmutConfig
 from mien.prepared import PreparedSet, prepare
 from mien.pretrained import export
@@ -63,7 +62,7 @@ def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 def losses_and_gradients(name: str, config: Any, prepared: PreparedSet, device: torch.device, fabric: Any) -> list[Any]:
     """Take a step in which nobody moves; return each player's name, losses and gradients."""
     torch.manual_seed(0)
-    trainer = Trainer(METHODS[name](config), TrainConfig(batch_size=8), device)
+    trainer = Trainer(made(name, config, device), TrainConfig(batch_size=8), device)
     for optimizer in trainer.optimizers.values():
         optimizer.step = lambda: None  # type: ignore[method-assign]
     batch = source_of(prepared, config).draw(0)

@@ -8,6 +8,7 @@ figures.py   the disc and the intensity sweep as one picture
 studio.py    photos that are open on a page
 
 tracking.py, smoothing.py   follow faces through a film, and let their landmarks neither shake nor lag
+kinds.py                    which files are photos and which are films
 keyframes.py                conditions that change over time
 film_faces.py, film.py      find the faces of a film in a first pass, edit them in a second one
 walks.py                    one photo's face through the space, as an animation

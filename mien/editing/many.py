@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from mien.conditions import Condition
 from mien.editing.edits import Start, in_words
+from mien.editing.kinds import check_photo
 from mien.editing.photo import PROFILE, Editor, Face, choose_wishes
 from mien.errors import ConfigError, FaceError, ImageError, MienError
-from mien.films import is_film
 from mien.images import PHOTO_SUFFIXES, QUALITY, Photo, read_photo, write_photo, written_as
 
 #: What becomes of faces in profile, where edits smear.
@@ -220,12 +220,6 @@ def _groups(plan: Iterable[tuple[Path, Path]]) -> Iterator[list[tuple[Path, Path
         pixels += size
     if group:
         yield group
-
-
-def check_photo(path: Path) -> None:
-    """Raise `ImageError` for what is a film by its name, whose commands are others."""
-    if is_film(path):
-        raise ImageError(f"`{path}` is a film", hint="`mien video` edits films, `mien read` reads them")
 
 
 def _read(path: Path) -> Photo | MienError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -148,13 +148,15 @@ class Method(nn.Module, abc.ABC):
     critic: PatchCritic
     guides: Sequence[GuideLogits] = ()
     """Frozen classifiers that the generator is to convince, too; no part of the method's state."""
-    anchor: Callable[[Tensor, Tensor], Edit] | None = None
-    """The generator that a run went on from, frozen, where a setting asks for it; no part of the method's state."""
 
     @property
     def smallest_batch(self) -> int:
         """Return how many images a batch needs at least."""
         return 1
+
+    def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take the generator that a run went on from, as in the state; only for methods with a setting `lambda_anchor`."""
+        raise NotImplementedError(type(self).__name__)
 
     @abc.abstractmethod
     def players(self) -> dict[str, list[nn.Parameter]]:
@@ -233,6 +235,11 @@ def _penalty(config: Any, critic: PatchCritic, batch: Batch, real: Tensor, fake:
         between = batch.part.of(torch.rand(len(batch.whole_labels), 1, 1, 1, device=real.device))
         return gradient_penalty(critic.realness_gradient, real, fake, between, config.penalty_patches)
     return r1_penalty(critic.realness_gradient, real, config.penalty_patches)
+
+
+def is_compiled(network: nn.Module) -> bool:
+    """Say whether a network runs as code that was compiled for it (`compile=yes`)."""
+    return getattr(network, "_compiled_call_impl", None) is not None
 
 
 class frozen:

@@ -18,7 +18,7 @@ zero, not NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -52,6 +52,7 @@ from mien.methods.base import (
     frozen,
     generator_mouth,
     guided,
+    is_compiled,
 )
 from mien.methods.generator import GeneratorSettings, mouth_distance, warp_terms
 from mien.settings import require
@@ -119,8 +120,8 @@ class GANmutConfig(GeneratorSettings):
     detour_to: tuple[str, ...] = ("sad", "surprise")
     """The expressions that this is asked of, as far as `expressions` has them: `fear` may keep the teeth of a smile."""
     lambda_anchor: float = 0.0
-    """Weight of how far edits to the other expressions are from those of the model that the run goes on from (`--init`,
-    which a run then needs also to be resumed): what is learned of some is not to change the rest."""
+    """Weight of how far edits to the others, neutral apart, are from those of the model that a run goes on from (`--init`):
+    what is learned of some expressions is not to change the rest. Without a detour the others are all."""
     rec_share: float = 1.0
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
@@ -138,6 +139,12 @@ class GANmutConfig(GeneratorSettings):
         object.__setattr__(self, "expressions", names)
         detours = tuple(parse_expression(name) for name in self.detour_to)
         require(NEUTRAL not in detours, "detour_to", self.detour_to, "expressions other than neutral")
+        known = bool(set(detours) & set(names)) or detours == GANmutConfig.detour_to  # a set may lack those by default
+        require(known or not self.lambda_detour, "detour_to", self.detour_to, f"one or more of {', '.join(names[1:])}")
+        free = bool(self.lambda_detour) and set(names[1:]) <= set(detours)
+        require(
+            not free or not self.lambda_anchor, "lambda_anchor", self.lambda_anchor, "0 where all are in `detour_to`"
+        )
         object.__setattr__(self, "detour_to", detours)
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")
@@ -242,6 +249,8 @@ class GANmut(Method):
     Config = GANmutConfig
     _detoured: Tensor
     """Which of the expressions `detour_to` names, (k,)."""
+    anchor: Callable[[Tensor, Draw], Tensor] | None = None
+    """Images as the generator that a run went on from edits them (`hold`); no part of the state."""
 
     def __init__(self, config: GANmutConfig) -> None:
         super().__init__()
@@ -250,8 +259,9 @@ class GANmut(Method):
         self.generator = config.build_generator(config.image_channels, 2)
         self.axes = nn.Parameter(initial_axes(config.axes, k - 1))
         self.critic = build_critic(config, k, 2)
-        asked = torch.tensor([name in config.detour_to for name in config.expressions])
-        self.register_buffer("_detoured", asked, persistent=False)
+        asked = [name in config.detour_to for name in config.expressions]
+        self.register_buffer("_detoured", torch.tensor(asked), persistent=False)
+        self._detours = config.lambda_detour > 0 and any(asked)
 
     @property
     def smallest_batch(self) -> int:
@@ -316,8 +326,10 @@ class GANmut(Method):
         neutral edit it does not, and what comes of that is what it is to do at once.
         """
         counted = ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
-        # Which ones are counted is known here at once; a GPU would have to wait for it, and computes all of them.
-        rows = counted.nonzero()[:, 0] if counted.device.type == "cpu" else slice(None)
+        # Which ones are counted is known here at once. A GPU would have to wait for it, and compiled code is made for
+        # batches of one size: they compute all of them.
+        some = counted.device.type == "cpu" and not is_compiled(self.generator)
+        rows = counted.nonzero()[:, 0] if some else slice(None)
         x, z, counts = batch.images[rows], codes[rows].detach(), counted[rows]
         if not len(x):
             return edited.sum() * 0.0
@@ -326,20 +338,33 @@ class GANmut(Method):
             aim = apply_edit(neutral, self.generator(neutral, z))
         return (mouth_distance(edited[rows], aim, _SEEN) * counts).sum() / len(counted)
 
-    def drift(
-        self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], draw: Draw
-    ) -> Float[Tensor, ""]:
+    def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take generator and axes, as the state calls them, for the anchor."""
+        config = self.config
+        still = config.build_generator(config.image_channels, 2).requires_grad_(False).eval()
+        inside = "generator."
+        still.load_state_dict({name[len(inside) :]: each for name, each in tensors.items() if name.startswith(inside)})
+        still.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        axes = tensors["axes"].to(device)
+
+        def before(images: Tensor, draw: Draw) -> Tensor:
+            with torch.no_grad():
+                return apply_edit(images, still(images, codes_of(draw, axes)))
+
+        self.anchor = before  # a function: a network would be a part of the state
+
+    def drift(self, batch: Batch, edited: Float[Tensor, "n c h w"], draw: Draw) -> Float[Tensor, ""]:
         """Return how far edits are from those of the model that the run went on from; no paper has it.
 
-        Counted are the labelled codes but neutral ones and those of `detour_to`, where `detour` has a weight; the mean is
-        over all images. It is the mean absolute difference, and that at the mouth, where most goes wrong, once more.
+        Counted are the labelled codes but those of `detour_to`, where `detour` has a weight, and neutral ones, which a
+        detour goes by; the mean is over all images. It is the mean absolute difference, and that at the mouth, where most
+        goes wrong, once more. The model of before is asked at its own axes.
         """
         assert self.anchor is not None  # `mien.training` sees to that
         counted = ~draw.free & (draw.labels != 0)
         if self.config.lambda_detour:
             counted = counted & ~self._detoured[draw.labels]
-        with torch.no_grad():
-            before = apply_edit(batch.images, self.anchor(batch.images, codes.detach()))
+        before = self.anchor(batch.images, draw)
         far = (edited - before).abs().mean((1, 2, 3)) + mouth_distance(edited, before)
         return (far * counted).mean()
 
@@ -372,10 +397,10 @@ class GANmut(Method):
             "rho": config.lambda_rho * self.equation_6(fake, draw),
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
-        if config.lambda_detour:
+        if self._detours:
             terms["detour"] = config.lambda_detour * self.detour(batch, edited, codes, draw)
         if config.lambda_anchor:
-            terms["anchor"] = config.lambda_anchor * self.drift(batch, edited, codes, draw)
+            terms["anchor"] = config.lambda_anchor * self.drift(batch, edited, draw)
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))
         return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 

@@ -174,15 +174,25 @@ def test_official_bug_7_any_number_of_expressions_works(tiny_ganmut: GANmutConfi
 class Halfway(nn.Module):
     """Bring an image half of the way to the level that is the code's length: what was there shines through."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.tensor(0.5))
+
     def forward(self, images: Tensor, codes: Tensor) -> Edit:
         level = codes.norm(dim=1)[:, None, None, None]
-        return Edit(torch.zeros(len(images), 2, *images.shape[-2:]), 0.5 * (level - images))
+        return Edit(torch.zeros(len(images), 2, *images.shape[-2:]), self.share * (level - images))
 
 
-def test_a_detour_by_way_of_neutral_leaves_half_of_what_shines_through(tiny_ganmut: GANmutConfig) -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_detour_by_way_of_neutral_leaves_half_of_what_shines_through(
+    tiny_ganmut: GANmutConfig, compiled: bool
+) -> None:
     """From level c straight to 1: (c + 1) / 2; by way of 0: c / 2, then c / 4 + 1 / 2; a quarter of c lies between."""
     method = GANmut(dataclasses.replace(tiny_ganmut, lambda_detour=2.0, detour_to=("sad", "fear")))
-    setattr(method, "generator", Halfway())  # noqa: B010  # of another type
+    halfway = Halfway()
+    setattr(method, "generator", halfway)  # noqa: B010  # of another type
+    if compiled:  # what was compiled for a batch takes all of it, as a GPU does
+        setattr(halfway, "_compiled_call_impl", halfway.forward)  # noqa: B010
     shown, asked = [1, 0, 2, 5, 1, 1, 1, NO_CLASS], [2, 2, 2, 4, 3, 2, 0, 4]
     draw = drawn(asked, [1.0] * 8, free=0)._replace(free=torch.tensor([False] * 5 + [True] + [False] * 2))
     # Counted are 0, 3 and 7: of the others one is neutral, one shows it, two are asked for another, one has no label.
@@ -190,14 +200,40 @@ def test_a_detour_by_way_of_neutral_leaves_half_of_what_shines_through(tiny_ganm
     images = levels[:, None, None, None].expand(8, 1, 64, 64).clone().requires_grad_()
     batch = Batch(images, torch.tensor(shown))
     codes = torch.tensor([[1.0, 0.0]]).expand(8, 2).clone().requires_grad_()
+    seen = []
+    halfway.register_forward_hook(lambda _, inputs, output: seen.append(len(inputs[0])))
     edited = apply_edit(images, method.generator(images, codes))
     found = method.detour(batch, edited, codes, draw)
+    assert seen == ([] if compiled else [8, 3, 3])  # no hooks see what compiled code does
     assert found.item() == pytest.approx((0.8 + 0.4 + 0.2) / 4 / 8, rel=1e-3)
-    (gradient,) = torch.autograd.grad(found, codes)
+    gradient, share = torch.autograd.grad(found, (codes, halfway.share))
     assert [bool(each) for each in gradient.abs().sum(1) > 0] == [place in (0, 3, 7) for place in range(8)]
+    # The edit is to come to where the detour leads, which is not to come to meet it: only the first depends on the share.
+    assert share.item() == pytest.approx((0.2 + 0.6 + 0.8) / 8, rel=1e-3)
     none = drawn([3] * 8, [1.0] * 8, free=0)
     nothing = method.detour(batch, edited, codes, none)
     assert nothing.item() == 0.0 and nothing.requires_grad
+
+
+def test_a_detour_is_followed_at_the_mouth_up_to_what_warping_twice_blurs(tiny_ganmut: GANmutConfig) -> None:
+    """Stripes of two pixels hardly count, a bright patch does at the mouth, and at the brows it does not."""
+
+    def distance(change: Tensor) -> float:
+        method = GANmut(dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=("sad",)))
+        setattr(method, "generator", Halfway())  # noqa: B010
+        images = torch.zeros(1, 1, 128, 128)
+        codes = torch.tensor([[1.0, 0.0]])
+        aim = torch.full((1, 1, 128, 128), 0.5)
+        draw = drawn([2], [1.0], free=0)
+        return method.detour(Batch(images, torch.tensor([1])), aim + change, codes, draw).item()
+
+    columns = torch.arange(128) // 2 % 2 * 0.2 - 0.1
+    mouth, brows = torch.zeros(2, 1, 1, 128, 128)
+    mouth[..., 90:104, 50:78], brows[..., 30:44, 50:78] = 0.1, 0.1
+    assert distance(torch.zeros(1, 1, 128, 128)) == pytest.approx(0.0, abs=1e-6)
+    assert distance(columns.expand(1, 1, 128, 128)) < 0.02
+    assert distance(mouth) > 0.02
+    assert distance(brows) < 1e-4
 
 
 def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> None:
@@ -210,41 +246,70 @@ def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> 
         batch = batch_of(16, [1] * 16)
         terms[weight] = dict(method.updates(batch, 1))["generator"].get("detour")
     assert terms[0.0] is None and terms[3.0].item() == pytest.approx(3 * terms[1.0].item()) and terms[1.0] > 0
-    with pytest.raises(ConfigError, match="detour_to"):
-        dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=("neutral",))
-    few = ("neutral", "sad", "anger")
-    assert GANmut(dataclasses.replace(tiny_ganmut, expressions=few, lambda_detour=1.0))._detoured.tolist() == [
-        False,
-        True,
-        False,
-    ]
     assert dataclasses.replace(tiny_ganmut, detour_to=("smile",)).detour_to == ("happy",)
 
 
 def test_an_anchor_holds_what_no_detour_counts(tiny_ganmut: GANmutConfig) -> None:
     """The anchor adds nothing and the generator goes half the way from level c to 1: (1 - c) / 2 apart, counted twice."""
     method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=2.0, detour_to=("sad",)))
-    method.anchor = lambda images, codes: Edit(torch.zeros(len(images), 2, 64, 64), torch.zeros_like(images))
+    method.anchor = lambda images, draw: images
     shown, asked = [1, 0, 1, 1, 3], [2, 3, 0, 5, 2]
     draw = drawn(asked, [1.0] * 5, free=0)._replace(free=torch.tensor([False] * 3 + [True, False]))
     levels = torch.tensor([0.8, 0.2, 0.4, 0.6, 0.0])
     images = levels[:, None, None, None].expand(5, 1, 64, 64)
     codes = torch.tensor([[1.0, 0.0]]).expand(5, 2).clone().requires_grad_()
     edited = (images + codes[:, :1, None, None] * (1 - images) / 2).expand_as(images)
-    found = method.drift(Batch(images, torch.tensor(shown)), edited, codes, draw)
+    batch = Batch(images, torch.tensor(shown))
+    found = method.drift(batch, edited, draw)
     assert found.item() == pytest.approx(2 * (0.1 + 0.4 + 0.5) / 5, rel=1e-5)
     (gradient,) = torch.autograd.grad(found, codes, retain_graph=True)
     assert [bool(each) for each in gradient.abs().sum(1) > 0] == [True, True, False, False, True]
     method.config = dataclasses.replace(method.config, lambda_detour=1.0)
-    held = method.drift(Batch(images, torch.tensor(shown)), edited, codes, draw)  # what is to be sad is free now
+    held = method.drift(batch, edited, draw)  # what is to be sad is free now
     assert held.item() == pytest.approx(2 * 0.4 / 5, rel=1e-5)
     # At the mouth a difference counts in full, by its share of the mouth's place.
     spot = edited.detach().clone()
     spot[1, 0, 48:50, 31:33] += 0.1
-    moved = method.drift(Batch(images, torch.tensor(shown)), spot, codes, draw) - held
+    moved = method.drift(batch, spot, draw) - held
     window = mouth_window(64, 64, images.device, 0.22)
     at_mouth = window[48:50, 31:33].sum() / window.sum()
     assert moved.item() == pytest.approx(0.1 / 5 * (4 / 64**2 + at_mouth.item()), rel=1e-3)
+
+
+def test_an_anchor_asks_the_generator_of_before_for_the_same_expression(tiny_ganmut: GANmutConfig) -> None:
+    """Also where an axis has turned since: what is held is what an expression looks like, not what a place does."""
+    torch.manual_seed(3)
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=1.0, axes="spread"))
+    for each in method.generator.parameters():
+        each.data.normal_(std=0.3)
+    batch, draw = batch_of(16, [1] * 16), drawn([2, 3, 4, 5] * 4, [0.9] * 16, free=0)
+
+    def drift() -> Tensor:
+        return method.drift(batch, method.edited(batch, draw)[2], draw)
+
+    method.hold({name: tensor.clone() for name, tensor in method.state_dict().items()}, torch.device("cpu"))
+    assert drift().item() == pytest.approx(0.0, abs=1e-6)
+    assert not any("anchor" in name for name in method.state_dict())
+    with torch.no_grad():
+        method.axes.copy_(method.axes.flip(1))
+    turned = drift()
+    assert turned > 1e-3
+    asked = {"axes", *(f"generator.{name}" for name, _ in method.generator.named_parameters())}
+    turned.backward()
+    found = {name for name, parameter in method.named_parameters() if parameter.grad is not None}
+    assert "axes" in found and found <= asked
+
+
+def test_settings_of_detour_and_anchor_that_do_nothing_are_refused(tiny_ganmut: GANmutConfig) -> None:
+    few = dataclasses.replace(tiny_ganmut, expressions=("neutral", "happy", "anger"), lambda_detour=1.0)
+    assert not GANmut(few)._detours  # guided presets on a set that lacks both
+    for wrong in (("contempt",), ("neutral", "sad"), ()):
+        with pytest.raises(ConfigError, match="detour_to"):
+            dataclasses.replace(tiny_ganmut, lambda_detour=1.0, detour_to=wrong)
+    everything = tiny_ganmut.expressions[1:]
+    with pytest.raises(ConfigError, match="lambda_anchor"):
+        dataclasses.replace(tiny_ganmut, lambda_detour=1.0, lambda_anchor=1.0, detour_to=everything)
+    dataclasses.replace(tiny_ganmut, lambda_anchor=1.0, detour_to=everything)  # without a detour all are held
 
 
 def test_official_bug_12_there_is_no_setting_that_nothing_reads() -> None:

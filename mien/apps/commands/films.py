@@ -45,13 +45,12 @@ def video(
 
     Example: mien video duet.mp4 --for 1:happy --for 2@0:neutral --for 2@2.5:sad -o duet-edited.mp4
     """
+    from mien.editing.kinds import check_film
     from mien.errors import FilmError
-    from mien.films import open_film
 
     if list_faces == (out is not None):
         raise FilmError("give either --out or --list", hint="for example `mien video film.mp4 -e happy -o out.mp4`")
-    with open_film(film):  # the model takes seconds, since torch comes with it: say first what is wrong
-        pass
+    check_film(film)  # the model takes seconds, since torch comes with it: say first what is wrong
     wanted = None if list_faces else _keyframes(expression, angle, intensity, at, face, by_face)
 
     import mien

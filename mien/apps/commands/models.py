@@ -50,11 +50,13 @@ def train(
     Example: mien train ganmut-mixed-128-cpu-guided --data data/mine --init ganmut-mixed-128 --guide judge-vgg16 --out mine
     """
     from mien.presets import configure, find_preset
+    from mien.runs import require_anchor
 
     found = find_preset(preset)
     method_config, train_config = configure(found, given.settings(setting or [], "--set"))
     if not guide and method_config.lambda_guide != configure(found, {})[0].lambda_guide:
         raise ConfigError("lambda_guide weighs what a guide says, and there is none", hint="name one with --guide")
+    require_anchor(getattr(method_config, "lambda_anchor", 0.0), init is not None, out)
     if dry_run:
         print(json.dumps(_whole(method_config, train_config, guide or [], judge or []), indent=2))
         return

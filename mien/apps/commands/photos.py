@@ -55,7 +55,8 @@ def edit(
     """
     import mien
     from mien.editing.edits import check_wish, in_words, parse_start
-    from mien.editing.many import check_photo, edit_photos, list_photos, parse_profiles, plan_outputs, summary
+    from mien.editing.kinds import check_photo
+    from mien.editing.many import edit_photos, list_photos, parse_profiles, plan_outputs, summary
 
     wanted = given.wish_of(expression, angle, intensity, face, by_face)
     start, aside = parse_start(origin), parse_profiles(profiles)
@@ -224,7 +225,7 @@ def _figure(
 ) -> None:
     import mien
     from mien.editing.edits import check_start
-    from mien.editing.many import check_photo
+    from mien.editing.kinds import check_photo
     from mien.editing.photo import choose
     from mien.errors import FaceError
 

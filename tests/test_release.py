@@ -1,0 +1,58 @@
+"""What `scripts/release.py` calls the runs that guided a chain of trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mien.classifiers.settings import configure
+from mien.runs import Run
+
+release = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "release.py"))
+
+
+def guide(name: str, **changed: Any) -> Run:
+    network, recipe = configure("resnet18-guide", changed)
+    settings = {"classifier": dataclasses.asdict(network), "recipe": dataclasses.asdict(recipe)}
+    return Run(Path(name), {"preset": "resnet18-guide", **settings})
+
+
+@pytest.fixture(autouse=True)
+def hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the name of a run's folder be the hash of its guide."""
+    known = release["guide_places"].__globals__
+    monkeypatch.setitem(known, "load_guide", lambda path: SimpleNamespace(sha256=path.name))
+
+
+def called(guides: list[Run], commands: list[str], known: set[str]) -> dict[str, str]:
+    places = release["guide_places"](guides, "DATA", commands, known)
+    return {digest: word for digest, (word, _) in places.items()}
+
+
+def test_guides_are_called_as_before_or_by_a_number_that_is_free() -> None:
+    first, second = guide("aaa"), guide("bbb", epochs="9")
+    told = release["judge_command"](first, "DATA", "GUIDE1")
+    commands = [
+        "mien prepare fer2013 SOURCE --out DATA",
+        told,
+        "mien train smoke --data DATA --out PART1 --guide GUIDE1",
+    ]
+    assert called([first, second], [], set()) == {"aaa": "GUIDE1", "bbb": "GUIDE2"}
+    assert called([first], commands, {"aaa"}) == {"aaa": "GUIDE1"}
+    assert called([second], commands, {"aaa"}) == {"bbb": "GUIDE2"}
+    assert called([second, first], commands, {"aaa"}) == {"bbb": "GUIDE2", "aaa": "GUIDE1"}
+    # Trained by the very command of the first, elsewhere: another guide all the same.
+    assert called([guide("ccc")], commands, {"aaa"}) == {"ccc": "GUIDE2"}
+
+
+def test_a_run_names_those_of_its_guides_alone() -> None:
+    places = release["guide_places"]([guide("aaa"), guide("bbb")], "DATA", [], set())
+    run = Run(Path("run"), {"guides": [{"name": "guide", "sha256": "bbb"}]})
+    assert release["guides_of_run"](run, places).keys() == {"bbb"}
+    with pytest.raises(SystemExit, match="was guided by ddd"):
+        release["guides_of_run"](Run(Path("run"), {"guides": [{"sha256": "ddd"}]}), places)
