@@ -6,7 +6,7 @@
       stats.jsonl                     one line every `log_every` steps
       samples/step-0001000.png        fixed validation faces, edited
       checkpoints/step-0001000.*      .safetensors (all tensors) and .json (step, sha256)
-      anchor.safetensors              what the run began with, where `lambda_anchor` holds it near that
+      anchor.*                        what the run began with, where `lambda_anchor` holds it near that; .json (sha256)
       training.lock                   locked while a process trains here; what a killed one leaves keeps nobody out
 
 Nothing is pickled. A checkpoint is written under another name and renamed, its JSON after it: what has a JSON is whole.
@@ -185,13 +185,28 @@ class Run:
     # --- the anchor ----------------------------------------------------------------------------------------------
 
     def keep_anchor(self, tensors: Mapping[str, Tensor]) -> None:
-        """Keep what the run begins with; one that goes on from a checkpoint has it already."""
-        if not self.step:
-            write_tensors(self.path / _ANCHOR, tensors)
+        """Keep what the run begins with, and its hash; one that goes on from a checkpoint has them already."""
+        if self.step:
+            return
+        write_tensors(self._anchor, tensors)
+        write_text(self._anchor.with_suffix(".json"), json.dumps({"sha256": file_sha256(self._anchor)}) + "\n")
 
     def anchor(self) -> dict[str, Tensor]:
-        """Read what `keep_anchor` wrote."""
-        return read_tensors(self.path / _ANCHOR)
+        """Read what `keep_anchor` wrote; `RunError` where it is missing or its hash is another."""
+        try:
+            wanted = json.loads(self._anchor.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            wanted = None
+        if not self._anchor.is_file() or file_sha256(self._anchor) != wanted:
+            raise RunError(
+                f"{self._anchor}, which the run is to stay near, is missing or damaged",
+                hint=f"restore it and its .json from a copy, or begin a new run with `--init {self.path}`",
+            )
+        return read_tensors(self._anchor)
+
+    @property
+    def _anchor(self) -> Path:
+        return self.path / _ANCHOR
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -253,7 +268,7 @@ def held(path: Path) -> Iterator[None]:
 
 def require_anchor(weight: float, starts: bool, path: Path) -> None:
     """Raise `ConfigError` where a run in `path` is to stay near what it goes on from, and goes on from nothing."""
-    if weight and not starts and not (path / _ANCHOR).exists():
+    if weight and not starts and not checkpoint_records(path):
         raise ConfigError(
             "lambda_anchor holds a run near the model that it goes on from, and there is none",
             hint="name one with --init, or say lambda_anchor=0",

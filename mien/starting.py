@@ -66,6 +66,8 @@ class StartingPoint:
         begins = getattr(config, "wipes", False) and not self.settings.get("wipes", False)
         free = {"enhancers": grows, "wipes": begins}
         try:
+            if list(self.settings.get("expressions", config.expressions)) != list(config.expressions):
+                raise KeyError  # as many, in another order, would fit
             state: Mapping[str, Tensor] = self.state
             if grows:
                 assert isinstance(method.generator, WarpGenerator)  # no other has enhancers

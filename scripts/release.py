@@ -17,7 +17,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Collection
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,23 +94,24 @@ def judge_command(run: Run, place: str, out: str) -> str:
     return f"mien train-judge {settings['preset']} --data {place} --out {out}{options}"
 
 
-def guide_places(
-    guides: list[Run], place: str, commands: list[str], known: Collection[str]
-) -> dict[str, tuple[str, Run]]:
-    """Return, by its hash, what commands call each guide, and its run.
+def known_guides(description: dict[str, Any]) -> dict[str, str]:
+    """Return what the commands of shipped weights call each guide, by its hash: both stand there from first to last."""
+    made = [re.search(r" --out (GUIDE\d+)", each) for each in description["commands"]]
+    words = [found[1] for found in made if found]
+    digests = [guide["sha256"] for guide in guides_of(description)]
+    if len(words) != len(digests):
+        raise SystemExit(f"{len(digests)} guides are noted, and {len(words)} are trained by the commands")
+    return dict(zip(digests, words, strict=True))
 
-    Those whose hashes are `known` guided parts before: they are called as there, and others by the next free number, also
-    where the same command made them on another machine.
-    """
+
+def guide_places(guides: list[Run], commands: list[str], known: Mapping[str, str]) -> dict[str, tuple[str, Run]]:
+    """Return, by its hash, what commands call each guide, and its run: as before if it is `known`, or by a free number."""
     taken = {word for each in commands for word in each.split()}
+    free = (word for number in itertools.count(1) if (word := f"GUIDE{number}") not in taken)
     places: dict[str, tuple[str, Run]] = {}
     for guide in guides:
         digest = load_guide(guide.path).sha256
-        words = [f"GUIDE{number}" for number in range(1, len(commands) + len(guides) + 1)]
-        before = [word for word in words if digest in known and judge_command(guide, place, word) in commands]
-        called = next(iter(before), None) or next(word for word in words if word not in taken)
-        taken.add(called)
-        places[digest] = (called, guide)
+        places[digest] = (known[digest] if digest in known else next(free), guide)
     return places
 
 
@@ -153,12 +155,12 @@ def release(
     recipe = prepared.manifest["recipe"]
     parts: list[dict[str, int]] = []
     commands: list[str] = []
-    known: set[str] = set()
+    known: dict[str, str] = {}
     place = "DATA"
     if after is not None:
         before = json.loads((WEIGHTS / f"{after}.json").read_text(encoding="utf-8"))
         commands, parts = list(before["commands"]), list(before["parts"])
-        known = {guide["sha256"] for guide in guides_of(before)}
+        known = known_guides(before)
         if before["data"]["hash"] == prepared.hash:  # the set of the part before, as that command calls it
             place, images = commands[-1].partition(" --data ")[2].split()[0], before["data"]["images"]
         else:
@@ -168,7 +170,7 @@ def release(
         if recipe["dataset"] == "combination" and not (made_by and images):
             raise SystemExit(f"{data} is a combination: tell with --made-by and --images what made it, and of what")
         commands += made_by or [prepare_command(recipe, place)]
-    called_so = guide_places(guides, place, commands, known)
+    called_so = guide_places(guides, commands, known)
     for run in runs:
         parts.append(facts_of(run))
         places = guides_of_run(run, called_so)

@@ -111,9 +111,14 @@ def test_an_anchored_run_needs_its_origin_only_to_begin(
     checkpoint_records(tuned.path)[-1].unlink()
     again = fine_tune(tuned.path, first.path, prepared, held, each, steps=4)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
-    (tuned.path / "anchor.safetensors").unlink()
-    with pytest.raises(RunError, match=r"anchor\.safetensors"):
-        fine_tune(tuned.path, first.path, prepared, held, each, steps=4)
+    kept = tuned.path / "anchor.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-4] + b"1234")
+    for _ in range(2):  # damaged, then missing
+        for init in (None, starting_point(first.path)):
+            with pytest.raises(RunError, match=r"anchor\.safetensors.* missing or damaged") as missing:
+                train("test", "ganmut", held, each, prepared.path, tuned.path, init=init)
+            assert f"--init {tuned.path}" in str(missing.value.hint)
+        kept.unlink(missing_ok=True)
 
 
 def test_an_anchored_run_has_settings_that_leave_its_origin_as_it_was(
@@ -155,6 +160,7 @@ def test_it_goes_on_at_twice_the_side(
         ({"enhancers": 2, "image_size": 4 * side}, f"--set image_size={2 * side} --set enhancers=1"),
         ({"generator_blocks": 3}, "say --set generator_blocks="),
         ({"image_channels": 4 - warps.image_channels}, "say --set image_channels="),
+        ({"expressions": warps.expressions[:1] + warps.expressions[:0:-1]}, "say --set expressions=neutral,"),
     ):
         wrong = dataclasses.replace(twice, **changed)
         with pytest.raises(RunError, match="other networks") as caught:

@@ -29,8 +29,8 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(known, "load_guide", lambda path: SimpleNamespace(sha256=path.name))
 
 
-def called(guides: list[Run], commands: list[str], known: set[str]) -> dict[str, str]:
-    places = release["guide_places"](guides, "DATA", commands, known)
+def called(guides: list[Run], commands: list[str], known: dict[str, str]) -> dict[str, str]:
+    places = release["guide_places"](guides, commands, known)
     return {digest: word for digest, (word, _) in places.items()}
 
 
@@ -42,16 +42,24 @@ def test_guides_are_called_as_before_or_by_a_number_that_is_free() -> None:
         told,
         "mien train smoke --data DATA --out PART1 --guide GUIDE1",
     ]
-    assert called([first, second], [], set()) == {"aaa": "GUIDE1", "bbb": "GUIDE2"}
-    assert called([first], commands, {"aaa"}) == {"aaa": "GUIDE1"}
-    assert called([second], commands, {"aaa"}) == {"bbb": "GUIDE2"}
-    assert called([second, first], commands, {"aaa"}) == {"bbb": "GUIDE2", "aaa": "GUIDE1"}
-    # Trained by the very command of the first, elsewhere: another guide all the same.
-    assert called([guide("ccc")], commands, {"aaa"}) == {"ccc": "GUIDE2"}
+    before = {"commands": commands, "training": {"guides": [{"name": "guide", "sha256": "aaa"}]}}
+    known = release["known_guides"](before)
+    assert known == {"aaa": "GUIDE1"}
+    assert called([first, second], [], {}) == {"aaa": "GUIDE1", "bbb": "GUIDE2"}
+    assert called([first], commands, known) == {"aaa": "GUIDE1"}
+    assert called([second, first], commands, known) == {"bbb": "GUIDE2", "aaa": "GUIDE1"}
+    # Trained by the very command of the first, elsewhere: another guide all the same, also the next time.
+    assert called([guide("ccc")], commands, known) == {"ccc": "GUIDE2"}
+    commands.append(release["judge_command"](guide("ccc"), "DATA", "GUIDE2"))
+    origin = {"guides": before["training"]["guides"]}  # pyright: ignore[reportArgumentType, reportCallIssue]
+    later = {"commands": commands, "training": {"init": origin, "guides": [{"name": "guide", "sha256": "ccc"}]}}
+    assert called([guide("ccc"), first], commands, release["known_guides"](later)) == {"ccc": "GUIDE2", "aaa": "GUIDE1"}
+    with pytest.raises(SystemExit, match="1 guides are noted"):
+        release["known_guides"](before | {"commands": commands})
 
 
 def test_a_run_names_those_of_its_guides_alone() -> None:
-    places = release["guide_places"]([guide("aaa"), guide("bbb")], "DATA", [], set())
+    places = release["guide_places"]([guide("aaa"), guide("bbb")], [], {})
     run = Run(Path("run"), {"guides": [{"name": "guide", "sha256": "bbb"}]})
     assert release["guides_of_run"](run, places).keys() == {"bbb"}
     with pytest.raises(SystemExit, match="was guided by ddd"):

@@ -23,6 +23,7 @@ from mien.editing.edits import Start, in_words, reads_first
 from mien.editing.film_faces import FilmFace, FilmFaces, Report, find_faces
 from mien.editing.film_rendering import check_film_wishes, face_in_frame, frontal_share, render_in_frame
 from mien.editing.keyframes import Keyframes, as_keyframes
+from mien.editing.kinds import check_film
 from mien.editing.many import Profiles
 from mien.editing.photo import Editor, Face, Rendering
 from mien.errors import ConditionError, FaceError, FilmError
@@ -84,6 +85,7 @@ def edit_film(
     better. Raises `FilmError`, `ConditionError`, and `FaceError` where no frame shows a face.
     """
     source, out = Path(source), Path(out)
+    check_film(source)
     check_film_out(source, out)
     paths = {n: as_keyframes(each) for n, each in (wanted if isinstance(wanted, Mapping) else {0: wanted}).items()}
     if not paths:

@@ -16,10 +16,10 @@ def check_photo(path: Path) -> None:
         raise ImageError(f"`{path}` is a film", hint="`mien video` edits films, `mien read` reads them")
 
 
-def check_film(path: Path) -> None:
+def check_film(path: Path | str) -> None:
     """Raise `FilmError` for what is no film, also for photos, of which ffmpeg makes films of one frame."""
     with open_film(path) as container:
-        still = None if container.format.name == "gif" else is_still(path)
+        still = None if container.format.name == "gif" else is_still(Path(path))
         if still is None:
             return
         shown = (packet for packet in packets(container, container.streams.video[0]) if packet.size)
@@ -28,4 +28,4 @@ def check_film(path: Path) -> None:
     if still:
         hint = "`mien edit` edits photos, `mien animate` makes a film of one"
         raise FilmError(f"`{path}` is a photo, not a film", hint=hint)
-    raise FilmError(f"only the first frame of `{path}` can be read", hint="save the animation as GIF or MP4")
+    raise FilmError(f"`{path}` is an animation of a kind that cannot be read as a film", hint="save it as GIF or MP4")

@@ -22,12 +22,13 @@ from PIL import Image
 
 from mien.conditions import Condition
 from mien.editing.edits import Seen, Start, check_wish
+from mien.editing.kinds import check_film
 from mien.editing.photo import PROFILE, Editor
 from mien.editing.reading import can_read
 from mien.editing.smoothing import OneEuroFilter
 from mien.editing.tracking import FaceTracker, Track
 from mien.errors import FaceError, FilmError
-from mien.films import open_film, read_frames, upright
+from mien.films import read_frames, upright
 from mien.spaces import angles_in_degrees, place_of
 from mien.warping import scale
 
@@ -43,8 +44,7 @@ Source = Callable[[], Iterator[np.ndarray]]
 
 def film_source(film: Path) -> Source:
     """Return what plays a film at its own speed, over and over; raises `FilmError` where it cannot be read."""
-    with open_film(film):  # say now, and not in a thread, that there is no such film
-        pass
+    check_film(film)  # say now, and not in a thread, that there is no such film
 
     def frames() -> Iterator[np.ndarray]:
         while True:

@@ -47,9 +47,10 @@ def read(
 
     Example: mien read talk.mp4 -o talk.csv
     """
+    from mien.editing.kinds import check_film
     from mien.editing.many import list_photos
     from mien.errors import FilmError
-    from mien.films import is_film, open_film
+    from mien.films import is_film
 
     settings = {"detector": detector, "threshold": threshold}
     films = [file for file in files if is_film(Path(file))]
@@ -57,8 +58,7 @@ def read(
         raise FilmError(f"`{films[0]}` is a film", hint="read a film by itself, and photos together")
     if films:
         _check_out(out, (*_TABLES, *_CHARTS))
-        with open_film(films[0]):  # the model takes seconds, since torch comes with it: say first what is wrong
-            pass
+        check_film(films[0])  # the model takes seconds, since torch comes with it: say first what is wrong
         _read_film(Path(films[0]), out, face, as_json, _load(model, settings))
         return
     found = [photo for photo, _ in list_photos(files)]
