@@ -229,7 +229,9 @@ def speed(lines: list[dict[str, Any]], digest: str) -> str:
         parts.append(f"{part} {line['value'] * 1000:.0f} ms")
     line = newest(lines, "edit-find", model_sha256=digest)
     where = f"{line['machine']['processor']}, {line['machine']['threads']} threads"
-    return f"One edit of a {line['photo']} portrait takes {', '.join(parts)} ({where})."
+    official = newest(lines, "edit-official-size-generator", model_sha256=digest)["value"] * 1000
+    scale = f"a generator of the official size alone {official:.0f} ms"
+    return f"One edit of a {line['photo']} portrait takes {', '.join(parts)}, {scale} ({where})."
 
 
 def main() -> None:
