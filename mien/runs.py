@@ -193,10 +193,7 @@ class Run:
 
     def anchor(self) -> dict[str, Tensor]:
         """Read what `keep_anchor` wrote; `RunError` where it is missing or its hash is another."""
-        try:
-            wanted = json.loads(self._anchor.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            wanted = None
+        wanted = _record(self._anchor.with_suffix(".json")).get("sha256")
         if not self._anchor.is_file() or file_sha256(self._anchor) != wanted:
             raise RunError(
                 f"{self._anchor}, which the run is to stay near, is missing or damaged",
@@ -233,12 +230,9 @@ class Run:
         if not records:
             return None
         path = records[-1].with_suffix(".safetensors")
-        try:
-            record = json.loads(records[-1].read_text(encoding="utf-8"))
-            step, wanted = int(record["step"]), record["sha256"]
-        except (ValueError, KeyError, TypeError):
-            step, wanted = 0, None
-        if not path.exists() or file_sha256(path) != wanted:
+        record = _record(records[-1])
+        step, wanted = record.get("step"), record.get("sha256")
+        if not isinstance(step, int) or not path.exists() or file_sha256(path) != wanted:
             raise RunError(
                 f"{path} does not match the hash in {records[-1].name}: it was altered or is damaged",
                 hint=f"delete {records[-1]} to go on from the checkpoint before it",
@@ -282,6 +276,15 @@ def _refuse_what_is_no_run(path: Path) -> None:
     begun = (_LOCK, f".{_CONFIG}.")
     if not path.is_dir() or not all(entry.name.startswith(begun) for entry in path.iterdir()):
         raise RunError(f"{path} exists and is no run folder", hint="choose an empty or new folder for --out")
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Return what the JSON beside tensors says; nothing where it is missing or broken."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def checkpoint_records(path: Path) -> list[Path]:

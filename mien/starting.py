@@ -60,14 +60,13 @@ class StartingPoint:
         less, strong light is lost. At twice the side with one enhancer more the networks go on where they stood (`grown`);
         any other side takes some learning until they are where they were (`resampled`).
         """
-        had, side = self.settings.get("enhancers", 0), self.settings.get("image_size", 0)
         config = method.config
-        grows = getattr(config, "enhancers", 0) == had + 1
+        grows = getattr(config, "enhancers", 0) == self.settings.get("enhancers", 0) + 1
         begins = getattr(config, "wipes", False) and not self.settings.get("wipes", False)
         free = {"enhancers": grows, "wipes": begins}
+        if list(self.settings.get("expressions", config.expressions)) != list(config.expressions):
+            raise self._other_networks(config, free)  # as many, in another order, would fit
         try:
-            if list(self.settings.get("expressions", config.expressions)) != list(config.expressions):
-                raise KeyError  # as many, in another order, would fit
             state: Mapping[str, Tensor] = self.state
             if grows:
                 assert isinstance(method.generator, WarpGenerator)  # no other has enhancers
@@ -79,13 +78,18 @@ class StartingPoint:
                 state = with_light(self.max_light, bound, state)
             method.load_state_dict(with_mouth(method.critic, resampled(method.critic, state)))
         except (RuntimeError, KeyError, IndexError):
-            others = [name for name in _SIZES if name in self.settings and not free.get(name)]
-            differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
-            same = " ".join(f"--set {name}={setting_as_text(self.settings[name])}" for name in differ)
-            hint = f"say {same}" if same else "take a preset of its method"
-            if same and not grows and self.settings.get("generator") == "warp":
-                hint += f"; to go on at twice its side, --set image_size={2 * side} --set enhancers={had + 1}"
-            raise RunError(f"{self.name} holds other networks than this configuration", hint=hint) from None
+            raise self._other_networks(config, free) from None
+
+    def _other_networks(self, config: Any, free: Mapping[str, bool]) -> RunError:
+        """Return what to say of networks that do not fit; those settings that are `free` may differ."""
+        side, had = self.settings.get("image_size", 0), self.settings.get("enhancers", 0)
+        others = [name for name in _SIZES if name in self.settings and not free.get(name)]
+        differ = [name for name in others if self.settings[name] != getattr(config, name, None)]
+        same = " ".join(f"--set {name}={setting_as_text(self.settings[name])}" for name in differ)
+        hint = f"say {same}" if same else "take a preset of its method"
+        if same and not free["enhancers"] and self.settings.get("generator") == "warp":
+            hint += f"; to go on at twice its side, --set image_size={2 * side} --set enhancers={had + 1}"
+        return RunError(f"{self.name} holds other networks than this configuration", hint=hint)
 
 
 def noted_start(init: StartingPoint | None, out: Path) -> dict[str, Any] | None:

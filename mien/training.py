@@ -29,7 +29,7 @@ from mien.expressions import VOCABULARY
 from mien.guiding import Guide, check_guides
 from mien.images import to_uint8
 from mien.methods import METHODS, Method
-from mien.methods.base import Part
+from mien.methods.base import Anchored, Part
 from mien.prepared import PreparedSet
 from mien.processes import average, leads, make_fabric, part_ways, wait_for_all
 from mien.runs import Run, describe_machine, held, require_anchor
@@ -141,6 +141,7 @@ def train(
         wait_for_all(fabric)  # the others read what the leader has written, or found
         run = Run.read(out)
         if anchored:
+            assert isinstance(method, Anchored)  # it has the setting
             method.hold(run.anchor(), fabric.device)
         checkpoint = run.latest_checkpoint()
         trainer = Trainer(method, config, fabric.device)

@@ -31,6 +31,11 @@ def fine_tune(
     return train("test", "ganmut", method, loop, prepared.path, out, init=starting_point(init))
 
 
+def assert_learned(run: Run, expected: dict[str, torch.Tensor]) -> None:
+    """A run's networks are these, to the bit."""
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(run)[0].state_dict().items())
+
+
 def rate_free(line: dict[str, float]) -> dict[str, float]:
     """Return a line of the log without how fast it was."""
     return {name: value for name, value in line.items() if name != "images_per_second"}
@@ -58,7 +63,7 @@ def test_it_resumes_even_if_its_origin_went_on_meanwhile(
     first.save_checkpoint(7, first.latest_checkpoint()[1])  # type: ignore[index]
     again = fine_tune(tmp_path / "tuned", first.path, prepared, tiny_ganmut, tiny_loop, steps=3)
     assert again.configuration["init"]["step"] == 6
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+    assert_learned(again, expected)
 
 
 def test_an_anchor_is_the_generator_that_it_goes_on_from_also_when_it_resumes(
@@ -76,7 +81,7 @@ def test_an_anchor_is_the_generator_that_it_goes_on_from_also_when_it_resumes(
     checkpoint_records(broken.path)[-1].unlink()
     again = fine_tune(tmp_path / "broken", first.path, prepared, held, each, steps=4)
     expected = trained_method(whole)[0].state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+    assert_learned(again, expected)
     assert again.step == 4 and [rate_free(line) for line in again.stats()] == [rate_free(line) for line in before]
 
     def far(out: str, weight: float) -> float:
@@ -105,12 +110,12 @@ def test_an_anchored_run_needs_its_origin_only_to_begin(
     assert tuned.anchor().keys() == {name for name in expected if not name.startswith("critic.")}
     checkpoint_records(tuned.path)[-1].unlink()
     again = train("test", "ganmut", held, each, prepared.path, tuned.path)
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+    assert_learned(again, expected)
     # Its origin may have gone on, and is no longer what it was.
     first.save_checkpoint(7, start(tmp_path / "other", steps=7).latest_checkpoint()[1])  # type: ignore[index]
     checkpoint_records(tuned.path)[-1].unlink()
     again = fine_tune(tuned.path, first.path, prepared, held, each, steps=4)
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+    assert_learned(again, expected)
     kept = tuned.path / "anchor.safetensors"
     kept.write_bytes(kept.read_bytes()[:-4] + b"1234")
     for _ in range(2):  # damaged, then missing
@@ -366,7 +371,7 @@ def test_a_run_with_a_checkpoint_resumes_without_its_origin(start: Starter, tune
     noted = Run.read(tmp_path / "tuned").configuration["init"]
     again = tune(tmp_path / "tuned", None)
     assert again.step == 9 and again.configuration["init"] == noted
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in trained_method(again)[0].state_dict().items())
+    assert_learned(again, expected)
 
 
 def test_a_run_of_an_older_version_that_noted_less_of_its_origin_starts_again(

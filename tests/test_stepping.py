@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mien.batches import Augmentation, Batches
 from mien.methods import METHODS
-from mien.methods.base import WHOLE, Method, Part
+from mien.methods.base import WHOLE, Anchored, Method, Part
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.ganmut_gaussian import GaussianGANmutConfig
 from mien.methods.stargan import StarGANConfig
@@ -67,6 +67,7 @@ def made(name: str, config: Any, device: torch.device = CPU) -> Method:
     """Return a new method, and hold it near another where a setting asks for that."""
     other, method = (METHODS[name](config) for _ in range(2))
     if getattr(config, "lambda_anchor", 0.0):
+        assert isinstance(method, Anchored)
         method.hold(other.state_dict(), device)
     return method
 

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -154,10 +154,6 @@ class Method(nn.Module, abc.ABC):
         """Return how many images a batch needs at least."""
         return 1
 
-    def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
-        """Take the generator that a run went on from, as in the state; only for methods with a setting `lambda_anchor`."""
-        raise NotImplementedError(type(self).__name__)
-
     @abc.abstractmethod
     def players(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters of each player, `generator` among them: that one is averaged and shipped."""
@@ -188,6 +184,15 @@ class Method(nn.Module, abc.ABC):
     @abc.abstractmethod
     def read(self, images: Float[Tensor, "n c h w"]) -> Reading:
         """Read which expressions the critic sees, and where in the space."""
+
+
+@runtime_checkable
+class Anchored(Protocol):
+    """A method with a setting `lambda_anchor`, which may stay near what a run goes on from."""
+
+    def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take the generator that the run went on from, as the method's state calls it."""
+        ...
 
 
 def draw_targets(labels: Int[Tensor, " n"], num_classes: int, kind: str) -> Int[Tensor, " n"]:
