@@ -40,6 +40,15 @@ def eyes_window(height: int, width: int, device: torch.device) -> Float[Tensor, 
     return left + right
 
 
+def nose_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
+    """Return nearly 1 where an aligned face (`mien.faces.align`) has its nose below the bridge, 0 far from it, smooth
+    between.
+
+    The window does not follow a nose that augmentation has moved.
+    """
+    return _window(height, width, device, (0.5, 0.56), (0.11, 0.1))
+
+
 def _window(
     height: int, width: int, device: torch.device, centre: tuple[float, float], halves: tuple[float, float]
 ) -> Float[Tensor, "h w"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mien.face_windows import edge_window, eyes_window, mouth_window
+from mien.face_windows import edge_window, eyes_window, mouth_window, nose_window
 from mien.faces.align import FACE_TEMPLATE
 
 
@@ -37,5 +37,15 @@ def test_the_eyes_window_holds_the_irises_of_an_aligned_face_and_neither_brows_n
     assert window[left] > 0.99 and window[right] > 0.99
     brow, between = (left[0] - 200 // 10, left[1]), (left[0], 50)
     assert all(window[place] < 1e-3 for place in (nose, brow, between))
+    assert float(window.max()) <= 1 and float(window.min()) >= 0
+    assert torch.allclose(window, window.flip(-1), atol=1e-6)
+
+
+def test_the_noses_window_holds_the_tip_of_an_aligned_nose_and_neither_eyes_nor_lips() -> None:
+    window = nose_window(200, 100, torch.device("cpu"))
+    left, right, tip, *corners = ((int(200 * y), int(100 * x)) for x, y in FACE_TEMPLATE)
+    assert window[tip] > 0.99
+    middle = tuple(int(v) for v in np.mean(corners, axis=0))
+    assert all(window[place] < 1e-3 for place in (left, right, *corners, middle))
     assert float(window.max()) <= 1 and float(window.min()) >= 0
     assert torch.allclose(window, window.flip(-1), atol=1e-6)

@@ -25,6 +25,7 @@ from mien.losses import (
     light_edges,
     light_energy,
     r1_penalty,
+    strain,
     stretching,
 )
 
@@ -233,6 +234,30 @@ def test_conformal_distortion_rises_towards_what_is_flat_and_stays_finite() -> N
     assert conformal_distortion(field(10, -0.7 * column, -0.7 * row)).item() == pytest.approx(
         0, abs=1e-9
     )  # only smaller
+
+
+@pytest.mark.parametrize("height", [10, 6])
+@pytest.mark.parametrize(
+    ("jacobian", "expected"),
+    [
+        (((1.0, 0.0), (0.0, 1.0)), 0.0),  # at rest
+        (((0.8, 0.0), (0.0, 1.0)), 0.04),  # a fifth narrower
+        (((0.8, 0.0), (0.0, 0.8)), 0.08),  # and lower
+        (((1.0, 0.3), (0.0, 1.0)), 0.045),  # sheared: half of it is a turn
+        (((math.cos(0.1), -math.sin(0.1)), (math.sin(0.1), math.cos(0.1))), 2 * (1 - math.cos(0.1)) ** 2),
+    ],
+)
+def test_strain_is_that_of_a_growing_patch(
+    height: int, jacobian: tuple[tuple[float, float], tuple[float, float]], expected: float
+) -> None:
+    (a, b), (c, d) = jacobian
+    row, column = torch.meshgrid(torch.arange(float(height)), torch.arange(10.0), indexing="ij")
+    x, y = (a - 1) * column + b * row + 3, c * column + (d - 1) * row - 2  # shifts cost nothing
+    displacement = torch.stack([x / (10 / 2), y / (height / 2)])[None]
+    assert strain(displacement).item() == pytest.approx(expected, rel=1e-3, abs=1e-9)
+    counts = torch.zeros(height - 1, 9)
+    counts[2, 3] = 0.5
+    assert strain(displacement, counts).item() == pytest.approx(expected / 2 / counts.numel(), rel=1e-3, abs=1e-9)
 
 
 def test_light_edges_of_a_ramp_and_of_a_streak() -> None:

@@ -131,7 +131,7 @@ def test_a_value_out_of_range_is_an_error_for_people() -> None:
 
 
 def test_costs_of_a_displacement_are_refused_where_the_generator_has_none_but_old_runs_may_have_them() -> None:
-    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_eyes"):
+    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_eyes", "lambda_nose"):
         with pytest.raises(ConfigError, match=f"{name} is 0.5") as error:
             configure(PRESETS["smoke"], {name: "0.5"})
         assert error.value.hint == f"{name} must be 0, unless the generator is `warp`"

@@ -40,7 +40,9 @@ def cases(tiny_ganmut: GANmutConfig) -> Iterator[tuple[str, Any]]:
     )  # fmt: skip
     yield (
         "ganmut",
-        dataclasses.replace(tiny_ganmut, critic_steps=1, targets="uniform", lambda_detour=16.0, lambda_anchor=8.0),
+        dataclasses.replace(
+            tiny_ganmut, critic_steps=1, targets="uniform", lambda_detour=16.0, lambda_lips=16.0, lambda_anchor=8.0
+        ),
     )
     yield (
         "ganmut-gaussian",

@@ -119,9 +119,18 @@ class GANmutConfig(GeneratorSettings):
     stay in sadness (faces as `mien prepare` aligns them)."""
     detour_to: tuple[str, ...] = ("sad", "surprise")
     """The expressions that this is asked of, as far as `expressions` has them: `fear` may keep the teeth of a smile."""
+    lambda_lips: float = 0.0
+    """Weight of how far mouths of neutral faces, edited to `lips_of`, are from those of weaker edits to `lips_as`: shut
+    lips are to be pressed, since teeth that are not there would have to be painted (faces as `mien prepare` aligns
+    them)."""
+    lips_of: tuple[str, ...] = ("anger",)
+    """The expressions that this is asked of, as far as `expressions` has them."""
+    lips_as: str = "sad"
+    """The expression whose mouths they get."""
     lambda_anchor: float = 0.0
-    """Weight of how far edits to the others, neutral apart, are from those of the model that a run goes on from (`--init`):
-    what is learned of some expressions is not to change the rest. Without a detour the others are all."""
+    """Weight of how far all other edits, to neutral apart, are from those of the model that a run goes on from (`--init`):
+    what is learned of some expressions is not to change the rest. The others are those that neither `lambda_detour` nor
+    `lambda_lips` is about, where these are above zero."""
     rec_share: float = 1.0
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
@@ -146,6 +155,7 @@ class GANmutConfig(GeneratorSettings):
             not free or not self.lambda_anchor, "lambda_anchor", self.lambda_anchor, "0 where all are in `detour_to`"
         )
         object.__setattr__(self, "detour_to", detours)
+        self._check_lips()
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")
         rho = self.graded == 0 or self.lambda_rho == 0
@@ -153,9 +163,23 @@ class GANmutConfig(GeneratorSettings):
         require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more, and finite")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
 
+    def _check_lips(self) -> None:
+        """Check what `lambda_lips` is about, and take other names of expressions for those of the vocabulary."""
+        of, model = tuple(parse_expression(name) for name in self.lips_of), parse_expression(self.lips_as)
+        by_default = (of, model) == (GANmutConfig.lips_of, GANmutConfig.lips_as)  # a set may lack those
+        others, weighs = self.expressions[1:], self.lambda_lips > 0 and not by_default
+        require(not weighs or model in others, "lips_as", self.lips_as, f"one of {', '.join(others)}")
+        rest = ", ".join(name for name in others if name != model)
+        known = bool(of) and set(of) <= set(others) - {model}
+        require(not weighs or known, "lips_of", self.lips_of, f"one or more of {rest}")
+        object.__setattr__(self, "lips_of", of)
+        object.__setattr__(self, "lips_as", model)
 
-#: Share of the side up to which a detour is compared: it warps twice, which blurs.
-_SEEN = 0.02
+
+#: Share of the side up to which a detour is compared: it warps twice, which blurs. And up to which lips are.
+_SEEN, _LIPS_SEEN = 0.02, 0.01
+#: How strong an edit is whose mouth another one gets, as a share of that one's radius.
+_LIPS_SHARE = 0.75
 
 # --- the conditional space ---------------------------------------------------------------------------------------
 
@@ -249,6 +273,8 @@ class GANmut(Method):
     Config = GANmutConfig
     _detoured: Tensor
     """Which of the expressions `detour_to` names, (k,)."""
+    _pressed: Tensor
+    """Which of the expressions `lips_of` names, (k,)."""
     anchor: Callable[[Tensor, Draw], Tensor] | None = None
     """Images as the generator that a run went on from edits them (`hold`); no part of the state."""
 
@@ -262,6 +288,9 @@ class GANmut(Method):
         asked = [name in config.detour_to for name in config.expressions]
         self.register_buffer("_detoured", torch.tensor(asked), persistent=False)
         self._detours = config.lambda_detour > 0 and any(asked)
+        shut = [name in config.lips_of and config.lips_as in config.expressions for name in config.expressions]
+        self.register_buffer("_pressed", torch.tensor(shut), persistent=False)
+        self._presses = config.lambda_lips > 0 and any(shut)
 
     @property
     def smallest_batch(self) -> int:
@@ -326,10 +355,7 @@ class GANmut(Method):
         neutral edit it does not, and what comes of that is what it is to do at once.
         """
         counted = ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
-        # Which ones are counted is known here at once. A GPU would have to wait for it, and compiled code is made for
-        # batches of one size: they compute all of them.
-        some = counted.device.type == "cpu" and not is_compiled(self.generator)
-        rows = counted.nonzero()[:, 0] if some else slice(None)
+        rows = self._worth_computing(counted)
         x, z, counts = batch.images[rows], codes[rows].detach(), counted[rows]
         if not len(x):
             return edited.sum() * 0.0
@@ -337,6 +363,34 @@ class GANmut(Method):
             neutral = apply_edit(x, self.generator(x, torch.zeros_like(z)))
             aim = apply_edit(neutral, self.generator(neutral, z))
         return (mouth_distance(edited[rows], aim, _SEEN) * counts).sum() / len(counted)
+
+    def lips(self, batch: Batch, edited: Float[Tensor, "n c h w"], draw: Draw) -> Float[Tensor, ""]:
+        """Return how far the mouths of neutral faces are from those of weaker edits to `lips_as`; no paper has it.
+
+        Counted are the labelled codes of `lips_of`, for faces that are neutral; the mean is over all images. Classifiers
+        know anger by its teeth. Where lips are shut there are none, and what a generator makes of lips instead looks wrong.
+        """
+        counted = self._shut(batch, draw)
+        rows = self._worth_computing(counted)
+        x, radius, counts = batch.images[rows], draw.radius[rows, None], counted[rows]
+        if not len(x):
+            return edited.sum() * 0.0
+        with torch.no_grad():
+            axis = directions(self.axes)[self.config.expressions.index(self.config.lips_as)]
+            aim = apply_edit(x, self.generator(x, _LIPS_SHARE * radius * axis))
+        return (mouth_distance(edited[rows], aim, _LIPS_SEEN) * counts).sum() / len(counted)
+
+    def _shut(self, batch: Batch, draw: Draw) -> Bool[Tensor, " n"]:
+        """Return which edits `lips` is about."""
+        return ~draw.free & self._pressed[draw.labels] & (batch.labels == 0)
+
+    def _worth_computing(self, counted: Bool[Tensor, " n"]) -> Int[Tensor, " m"] | slice:
+        """Return the rows that are counted, where that is known at once, else all.
+
+        A GPU would have to wait for it, and compiled code is made for batches of one size: they compute all of them.
+        """
+        some = counted.device.type == "cpu" and not is_compiled(self.generator)
+        return counted.nonzero()[:, 0] if some else slice(None)
 
     def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
         """Take generator and axes, as the state calls them, for the anchor."""
@@ -356,14 +410,16 @@ class GANmut(Method):
     def drift(self, batch: Batch, edited: Float[Tensor, "n c h w"], draw: Draw) -> Float[Tensor, ""]:
         """Return how far edits are from those of the model that the run went on from; no paper has it.
 
-        Counted are the labelled codes but those of `detour_to`, where `detour` has a weight, and neutral ones, which a
-        detour goes by; the mean is over all images. It is the mean absolute difference, and that at the mouth, where most
-        goes wrong, once more. The model of before is asked at its own axes.
+        Counted are the labelled codes but those of `detour_to`, where `detour` has a weight, those that `lips` counts,
+        where that has one, and neutral ones, which a detour goes by; the mean is over all images. It is the mean absolute
+        difference, and that at the mouth, where most goes wrong, once more. The model of before is asked at its own axes.
         """
         assert self.anchor is not None  # `mien.training` sees to that
         counted = ~draw.free & (draw.labels != 0)
         if self.config.lambda_detour:
             counted = counted & ~self._detoured[draw.labels]
+        if self.config.lambda_lips:
+            counted = counted & ~self._shut(batch, draw)
         before = self.anchor(batch.images, draw)
         far = (edited - before).abs().mean((1, 2, 3)) + mouth_distance(edited, before)
         return (far * counted).mean()
@@ -399,6 +455,8 @@ class GANmut(Method):
         }
         if self._detours:
             terms["detour"] = config.lambda_detour * self.detour(batch, edited, codes, draw)
+        if self._presses:
+            terms["lips"] = config.lambda_lips * self.lips(batch, edited, draw)
         if config.lambda_anchor:
             terms["anchor"] = config.lambda_anchor * self.drift(batch, edited, draw)
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))

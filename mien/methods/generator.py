@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.edit_maps import Edit, blurred, warp
-from mien.face_windows import MOUTH_INSIDE, eyes_window, mouth_window
+from mien.face_windows import MOUTH_INSIDE, eyes_window, mouth_window, nose_window
 from mien.losses import (
     bending,
     conformal_distortion,
@@ -19,6 +20,7 @@ from mien.losses import (
     light_asymmetry,
     light_edges,
     light_energy,
+    strain,
     stretching,
 )
 from mien.networks import MAX_LIGHT, ResidualGenerator, WarpGenerator
@@ -60,6 +62,9 @@ class GeneratorSettings:
     lambda_eyes: float = 0.0
     """Weight of the conformal distortion at the irises, not squared (warp generator): small ones count there (faces as
     `mien prepare` aligns them)."""
+    lambda_nose: float = 0.0
+    """Weight of the displacement's squared strain at the nose (warp generator): it moves, and neither grows nor shrinks
+    (faces as `mien prepare` aligns them)."""
     lambda_mask: float = 0.0
     """Weight of the mean absolute light that is added: keeps it to what a movement cannot do."""
     lambda_spots: float = 0.0
@@ -115,8 +120,9 @@ def warp_terms(config: GeneratorSettings, images: Float[Tensor, "n c h w"], edit
         "bend": (config.lambda_bend, lambda: bending(field)),
         "stretch": (config.lambda_stretch, lambda: stretching(field)),
         "fold": (config.lambda_fold, lambda: folding(field)),
-        "conformal": (config.lambda_conformal, lambda: conformal_distortion(field, _away_from_mouth(field))),
-        "eyes": (config.lambda_eyes, lambda: conformal_distortion(field, _at_eyes(field), power=1)),
+        "conformal": (config.lambda_conformal, lambda: conformal_distortion(field, 1 - _at(mouth_window, field))),
+        "eyes": (config.lambda_eyes, lambda: conformal_distortion(field, _at(eyes_window, field), power=1)),
+        "nose": (config.lambda_nose, lambda: strain(field, _at(nose_window, field))),
         "mask": (config.lambda_mask, lambda: light.abs().mean()),
         "spots": (config.lambda_spots, lambda: light_energy(light)),
         "edges": (config.lambda_edges, lambda: light_edges(light)),
@@ -156,14 +162,12 @@ def _streaks(images: Float[Tensor, "n c h w"], edit: Edit) -> Float[Tensor, "n 1
     return shade * bright * mouth_window(height, width, images.device, MOUTH_INSIDE)
 
 
-def _away_from_mouth(field: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "h-1 w-1"]:
+def _at(
+    window: Callable[[int, int, torch.device], Tensor], field: Float[Tensor, "n 2 h w"]
+) -> Float[Tensor, "h-1 w-1"]:
+    """Return a window as large as a displacement's Jacobian."""
     height, width = field.shape[-2:]
-    return 1 - mouth_window(height - 1, width - 1, field.device)
-
-
-def _at_eyes(field: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "h-1 w-1"]:
-    height, width = field.shape[-2:]
-    return eyes_window(height - 1, width - 1, field.device)
+    return window(height - 1, width - 1, field.device)
 
 
 def check_generator(config: Any) -> None:
@@ -198,7 +202,7 @@ def check_effect(config: GeneratorSettings) -> None:
 
     Of what is configured anew; a run of before may have had them.
     """
-    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_eyes"):
+    for name in ("lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_eyes", "lambda_nose"):
         none = config.generator == "warp" or not getattr(config, name)
         require(none, name, getattr(config, name), "0, unless the generator is `warp`")
     seen = config.max_light > _FAINT_SHADE or not config.lambda_streaks

@@ -21,7 +21,7 @@ from mien.methods.ganmut import Draw, GANmut
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {
     "lambda_bend", "lambda_stretch", "lambda_fold", "lambda_conformal", "lambda_mask", "lambda_spots", "lambda_edges",
-    "lambda_lopsided", "lambda_streaks", "lambda_eyes", "mouth_light", "mouth_shade", "shade_width",
+    "lambda_lopsided", "lambda_streaks", "lambda_eyes", "lambda_nose", "mouth_light", "mouth_shade", "shade_width",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from ganmut_cases import batch_of, changed, drawn, says, with_stand_ins
 from mien.critics import CriticOutput
 from mien.edit_maps import Edit
 from mien.errors import ConfigError, WeightsError
-from mien.face_windows import eyes_window, mouth_window
+from mien.face_windows import eyes_window, mouth_window, nose_window
 from mien.losses import (
     bending,
     conformal_distortion,
@@ -25,6 +25,7 @@ from mien.losses import (
     light_edges,
     light_energy,
     r1_penalty,
+    strain,
     stretching,
 )
 from mien.methods import ganmut
@@ -251,7 +252,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
     changed(
         method, generator="warp", lambda_cls=2.0, lambda_info_generator=3.0, lambda_rho=4.0, lambda_rec=6.0,
         rec_ramp_steps=10, lambda_bend=7.0, lambda_stretch=8.0, lambda_fold=9.0, lambda_mask=11.0, lambda_edges=12.0,
-        lambda_lopsided=13.0, lambda_conformal=14.0, lambda_spots=15.0, lambda_eyes=16.0,
+        lambda_lopsided=13.0, lambda_conformal=14.0, lambda_spots=15.0, lambda_eyes=16.0, lambda_nose=17.0,
     )  # fmt: skip
     batch, draw = batch_of(), drawn([1, 2, 3, 4, 5, 6, 0, 1], [0.5] * 8, free=2)
     codes = codes_of(draw, method.axes)
@@ -273,6 +274,7 @@ def test_equation_9_adds_its_terms_with_their_weights(method: GANmut) -> None:
         "spots": 15 * light_energy(edit.delta),
         "conformal": 14 * conformal_distortion(edit.displacement, 1 - mouth_window(15, 15, edit.delta.device)),
         "eyes": 16 * conformal_distortion(edit.displacement, eyes_window(15, 15, edit.delta.device), power=1),
+        "nose": 17 * strain(edit.displacement, nose_window(15, 15, edit.delta.device)),
     }
     terms = method.equation_9(batch, edit, edited, codes, draw, step=4)
     assert {name: value.item() for name, value in terms.items()} == {

@@ -249,6 +249,85 @@ def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> 
     assert dataclasses.replace(tiny_ganmut, detour_to=("smile",)).detour_to == ("happy",)
 
 
+class Towards(nn.Module):
+    """Bring the lower half to the level that the code's second number is, and the upper one to its first."""
+
+    def forward(self, images: Tensor, codes: Tensor) -> Edit:
+        level = codes.repeat_interleave(images.shape[-2] // 2, dim=1)[:, None, :, None]
+        return Edit(torch.zeros(len(images), 2, *images.shape[-2:]), level - images)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_shut_lips_are_those_of_a_weaker_edit_to_another_expression(tiny_ganmut: GANmutConfig, compiled: bool) -> None:
+    """Mouths that are at 0.9 are to come to three quarters of the radius, along the other's axis."""
+    asked_of = ("fear", "disgust")
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_lips=2.0, lips_of=asked_of, lips_as="surprise"))
+    with torch.no_grad():
+        method.axes[2] = torch.tensor([0.0, 5.0])  # surprise: of any length
+    towards = Towards()
+    setattr(method, "generator", towards)  # noqa: B010  # of another type
+    if compiled:
+        setattr(towards, "_compiled_call_impl", towards.forward)  # noqa: B010
+    shown, asked = [0, 1, 0, 0, 0, NO_CLASS], [4, 4, 5, 4, 3, 5]
+    draw = drawn(asked, [0.8, 0.8, 0.4, 0.8, 0.8, 0.8], free=0)._replace(
+        free=torch.tensor([False] * 3 + [True, False, False])
+    )
+    # Counted are 0 and 2: of the others one smiles, one has no label, one code is free, one is another expression's.
+    batch = Batch(torch.zeros(6, 1, 64, 64), torch.tensor(shown))
+    seen: list[int] = []
+    towards.register_forward_hook(lambda _, inputs, output: seen.append(len(inputs[0])))
+    edited = torch.full((6, 1, 64, 64), 0.9, requires_grad=True)
+    found = method.lips(batch, edited, draw)
+    assert seen == ([] if compiled else [2])
+    assert found.item() == pytest.approx(((0.9 - 0.6) + (0.9 - 0.3)) / 6, rel=1e-3)
+    (gradient,) = torch.autograd.grad(found, edited)
+    assert [bool(each) for each in gradient.abs().amax((1, 2, 3)) > 0] == [True, False, True, False, False, False]
+    assert (
+        gradient[0, 0, 49, 32] > 0.0 and gradient[0, 0, 15:35].abs().max() < 1e-3 * gradient.max()
+    )  # not at the brows
+    nothing = method.lips(batch, edited, drawn([3] * 6, [1.0] * 6, free=0))
+    assert nothing.item() == 0.0 and nothing.requires_grad
+    assert method.axes.grad is None
+
+
+def test_lips_are_a_term_where_they_have_a_weight_and_the_set_has_both_expressions(tiny_ganmut: GANmutConfig) -> None:
+    terms = {}
+    for weight in (0.0, 1.0, 3.0):
+        torch.manual_seed(2)
+        method = GANmut(dataclasses.replace(tiny_ganmut, lambda_lips=weight, targets="uniform", critic_steps=1))
+        for each in method.generator.parameters():  # a new one changes nothing
+            each.data.normal_(std=0.3)
+        terms[weight] = dict(method.updates(batch_of(32, [0] * 32), 1))["generator"].get("lips")
+    assert terms[0.0] is None and terms[3.0].item() == pytest.approx(3 * terms[1.0].item()) and terms[1.0] > 0
+    for names in (("neutral", "happy", "anger"), ("neutral", "happy", "sad")):
+        few = GANmut(dataclasses.replace(tiny_ganmut, expressions=names, lambda_lips=1.0, critic_steps=1))
+        assert "lips" not in dict(few.updates(batch_of(32, [0] * 32), 1))["generator"]
+
+
+def test_an_anchor_leaves_free_what_lips_count(tiny_ganmut: GANmutConfig) -> None:
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=2.0))
+    method.anchor = lambda images, draw: images
+    images = torch.zeros(3, 1, 64, 64)
+    edited = torch.tensor([0.1, 0.2, 0.4])[:, None, None, None].expand(3, 1, 64, 64)
+    anger, disgust = tiny_ganmut.expressions.index("anger"), tiny_ganmut.expressions.index("disgust")
+    batch, draw = Batch(images, torch.tensor([0, 1, 0])), drawn([anger, anger, disgust], [1.0] * 3, free=0)
+    assert method.drift(batch, edited, draw).item() == pytest.approx(2 * 0.7 / 3, rel=1e-5)
+    method.config = dataclasses.replace(method.config, lambda_lips=1.0)
+    assert method.drift(batch, edited, draw).item() == pytest.approx(2 * 0.6 / 3, rel=1e-5)
+
+
+def test_settings_of_lips_that_do_nothing_are_refused(tiny_ganmut: GANmutConfig) -> None:
+    asked = dataclasses.replace(tiny_ganmut, lambda_lips=1.0, lips_of=("angry", "disgusted"), lips_as="sadness")
+    assert (asked.lips_of, asked.lips_as) == (("anger", "disgust"), "sad")
+    for name, wrong in (("lips_of", ()), ("lips_of", ("sad",)), ("lips_of", ("neutral",)), ("lips_of", ("contempt",))):
+        with pytest.raises(ConfigError, match=name) as error:
+            dataclasses.replace(tiny_ganmut, lambda_lips=1.0, **{name: wrong})
+        assert "sad" not in error.value.hint.split("more of")[1]
+    for model in ("neutral", "contempt", "anger"):
+        with pytest.raises(ConfigError, match=r"lips_(as|of)"):
+            dataclasses.replace(tiny_ganmut, lambda_lips=1.0, lips_as=model)
+
+
 def test_an_anchor_holds_what_no_detour_counts(tiny_ganmut: GANmutConfig) -> None:
     """The anchor adds nothing and the generator goes half the way from level c to 1: (1 - c) / 2 apart, counted twice."""
     method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=2.0, detour_to=("sad",)))
