@@ -1,17 +1,24 @@
-"""What `scripts/release.py` calls the runs that guided a chain of trainings."""
+"""What `scripts/release.py` calls the runs that guided a chain of trainings, and that the last command still trains so."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import runpy
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mien import presets
 from mien.classifiers.settings import configure
+from mien.methods import METHODS
 from mien.runs import Run
+from mien.settings import config_from_mapping
+from mien.shipped import WEIGHTS, shipped
+from mien.stepping import TrainConfig
 
 release = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "release.py"))
 
@@ -64,3 +71,14 @@ def test_a_run_names_those_of_its_guides_alone() -> None:
     assert release["guides_of_run"](run, places).keys() == {"bbb"}
     with pytest.raises(SystemExit, match="was guided by ddd"):
         release["guides_of_run"](Run(Path("run"), {"guides": [{"sha256": "ddd"}]}), places)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_last_command_of_shipped_weights_says_the_settings_that_they_were_trained_with(name: str) -> None:
+    """Where a preset gets other settings, their JSON has to say the former ones: `settings_beside` wrote what differed then."""
+    told = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
+    words = shlex.split(told["commands"][-1], comments=True)
+    changed = dict(words[place + 1].split("=", 1) for place, word in enumerate(words) if word == "--set")
+    method_config, train_config = presets.configure(presets.find_preset(words[2]), changed)
+    assert method_config == config_from_mapping(METHODS[told["method"]].Config, told["method_config"])
+    assert train_config == config_from_mapping(TrainConfig, told["training"]["train_config"])
