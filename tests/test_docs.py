@@ -18,6 +18,7 @@ from untrained import write_run
 
 import mien
 from mien.apps.cli import app
+from mien.benchmark.report import FACES_NOTE
 from mien.datasets import drawn, folder
 from mien.files import file_sha256
 from mien.images import read_image, read_mark, read_photo
@@ -51,6 +52,14 @@ def test_pictures_of_edited_faces_say_so(picture: Path) -> None:
         assert mark["model"] == f"{DEFAULT} {file_sha256(WEIGHTS / f'{DEFAULT}.safetensors')}", (
             "run scripts/write_images.py"
         )
+
+
+@pytest.mark.parametrize(
+    "picture", sorted((ROOT / "docs").rglob("*.png")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_no_picture_shows_faces_of_a_dataset(picture: Path) -> None:
+    with Image.open(picture) as opened:
+        assert opened.info.get("Comment") != FACES_NOTE, "make the report with --show assets/astronaut.png"
 
 
 # --- the page of the commands ------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_a_run_names_those_of_its_guides_alone() -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_the_last_command_of_shipped_weights_says_the_settings_that_they_were_trained_with(name: str) -> None:
-    """Where a preset gets other settings, their JSON has to say the former ones: `settings_beside` wrote what differed then."""
+    """Where a preset gets other settings, the JSON has to say the former ones: it tells what differed then."""
     told = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
     words = shlex.split(told["commands"][-1], comments=True)
     changed = dict(words[place + 1].split("=", 1) for place, word in enumerate(words) if word == "--set")

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mien.benchmark import figures, mosaics
 from mien.benchmark.measures import MEASURES, Measure
@@ -36,6 +37,9 @@ MAX_PAGE_BYTES = 6_000_000
 
 #: Longer side of a picture in pixels, and quality: the first that keeps the page small enough is taken.
 _COMPRESSIONS = ((1600, 86), (1200, 78), (900, 65), (600, 50))
+
+#: What a figure that shows faces of the dataset says of itself (PNG, `Comment`).
+FACES_NOTE = "Shows faces of the dataset, whose licence may forbid to pass them on."
 
 #: Names of figures that a report writes; older ones of these are removed with it.
 _FIGURE_NAME = re.compile(r"(overview|sweep|grid|faces|gamut|training|samples|labels|fed)(-\d+.*)?\.png")
@@ -85,7 +89,8 @@ def write_report(
         progress("figures")
         drawn = _draw_figures(outcome, pictures)
         for figure in drawn:
-            (staging / "figures" / f"{figure.file}.png").write_bytes(_png(figure))
+            foreign = figure.shows_faces and not outcome.circumstances.get("shown")
+            (staging / "figures" / f"{figure.file}.png").write_bytes(_png(figure, FACES_NOTE if foreign else ""))
         progress("page")
         (staging / "report.html").write_text(_page(outcome, tables, drawn), encoding="utf-8")
         _move_into_place(staging, folder)
@@ -209,13 +214,16 @@ def _file(kind: str, place: int, name: str) -> str:
     return f"{kind}-{place}-{plain}" if plain else f"{kind}-{place}"
 
 
-def _png(figure: _Figure) -> bytes:
+def _png(figure: _Figure, note: str) -> bytes:
     if figure.picture is None:
         content = figure_bytes(figure.plot, "png")
         figure.plot.set_layout_engine("none")  # is laid out now; the page's drawing need not do it again
         return content
     buffer = io.BytesIO()
-    Image.fromarray(figure.picture).save(buffer, "png")
+    said = PngInfo()
+    if note:
+        said.add_text("Comment", note)
+    Image.fromarray(figure.picture).save(buffer, "png", pnginfo=said)
     return buffer.getvalue()
 
 

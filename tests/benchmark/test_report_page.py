@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from outcomes import outcome
+from PIL import Image
 
 from mien.benchmark import report
 from mien.benchmark.outcome import ContestantFacts, Line, Outcome
@@ -46,6 +47,15 @@ def read(page: Path) -> Reader:
     reader.feed(page.read_text(encoding="utf-8"))
     assert not reader.open
     return reader
+
+
+def comments(folder: Path) -> dict[str, str | None]:
+    """Return what each figure of a report says of itself."""
+    said = {}
+    for path in (folder / "figures").iterdir():
+        with Image.open(path) as picture:
+            said[path.name] = picture.info.get("Comment")
+    return said
 
 
 def bare(found: Outcome) -> Outcome:
@@ -150,6 +160,17 @@ def test_photos_that_were_shown_are_named_and_no_training_data_is_seen(
     page = write_report(shown, tmp_path)
     assert "This page shows edits of portrait.png." in read(page).text
     assert not list((tmp_path / "figures").glob("samples*"))
+    assert not any(comments(tmp_path).values())
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_figures_with_faces_of_the_dataset_say_so(found: Outcome, tmp_path: Path) -> None:
+    write_report(replace(found, curves={}), tmp_path)
+    said = comments(tmp_path)
+    assert {name.partition("-")[0] for name, comment in said.items() if comment == report.FACES_NOTE} == {
+        "grid", "faces", "gamut", "samples",
+    }  # fmt: skip
+    assert said["labels.png"] is None
 
 
 @pytest.mark.usefixtures("no_plots")
