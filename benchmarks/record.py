@@ -12,14 +12,14 @@ from mien.runs import describe_machine
 
 
 def commit() -> str:
-    """Return the commit of the working tree, with `+` where tracked files differ from it."""
+    """Return the commit of the working tree, with `+` where tracked files differ from it, results apart."""
 
     def git(*arguments: str) -> str:
         root = Path(__file__).parent.parent
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
 
     return git("rev-parse", "--short=12", "HEAD") + (
-        "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        "+" if git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results.jsonl") else ""
     )
 
 

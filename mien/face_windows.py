@@ -41,10 +41,9 @@ def eyes_window(height: int, width: int, device: torch.device) -> Float[Tensor, 
 
 
 def nose_window(height: int, width: int, device: torch.device) -> Float[Tensor, "h w"]:
-    """Return nearly 1 where an aligned face (`mien.faces.align`) has its nose below the bridge, 0 far from it, smooth
-    between.
+    """Return nearly 1 along the middle of an aligned face's nose (`mien.faces.align`), a half at its wings, 0 far from it.
 
-    The window does not follow a nose that augmentation has moved.
+    The bridge is left out. The window does not follow a nose that augmentation has moved.
     """
     return _window(height, width, device, (0.5, 0.56), (0.11, 0.1))
 

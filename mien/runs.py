@@ -26,12 +26,15 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ConfigError, DataError, RunError
 from mien.files import file_sha256, write_bytes, write_text
 from mien.prepared.lock import FolderLock
+from mien.settings import setting_as_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Names in a run folder.
 _CONFIG, _LOCK, _ANCHOR = "config.json", "training.lock", "anchor.safetensors"
+#: The parts of a configuration that `--set` changes.
+_SETTINGS = ("method_config", "train_config", "classifier", "recipe")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -89,12 +92,15 @@ class Run:
         wanted = json.loads(json.dumps(configuration))
         _refuse_what_is_no_run(path)
         if (path / _CONFIG).exists():
-            if different := Run.read(path).differences(wanted, defaults, free):
+            before = Run.read(path)
+            if different := before.differences(wanted, defaults, free):
                 longer = any(each.startswith("steps:") for each in different)
                 hint = f"; to train on from it, begin a new run with `--init {path}`" if longer else ""
+                settings = _as_options(before._counted(wanted, defaults, free), wanted)
+                more = f"; and {len(different) - 3} more" if len(different) > 3 else ""
                 raise RunError(
-                    f"{path} was written by another configuration ({'; '.join(different[:3])})",
-                    hint=f"choose another --out, or repeat the first command's settings to resume it{hint}",
+                    f"{path} was written by another configuration ({'; '.join(different[:3])}{more})",
+                    hint=f"choose another --out, or repeat the first command's settings to resume it{settings}{hint}",
                 )
         else:
             path.mkdir(parents=True, exist_ok=True)
@@ -123,11 +129,19 @@ class Run:
         defaults: Mapping[str, Any] | None = None,
         free: Collection[str] = (),
     ) -> list[str]:
-        """Say in what another configuration differs, key by key; without any, its command resumes this run.
+        """Say in what another configuration differs, setting by setting; without any, its command resumes this run.
 
         `defaults` and `free` as in `open`.
         """
-        found, wanted = dict(self.configuration), json.loads(json.dumps(configuration))
+        wanted = json.loads(json.dumps(configuration))
+        found = self._counted(wanted, defaults, free)
+        return [each for key in wanted for each in _differences(key, found.get(key), wanted[key])]
+
+    def _counted(
+        self, wanted: Mapping[str, Any], defaults: Mapping[str, Any] | None, free: Collection[str]
+    ) -> dict[str, Any]:
+        """Return this run's configuration as it counts beside another one."""
+        found = dict(self.configuration)
         if isinstance(found.get("data"), dict):  # its hash decides; what older versions did not note follows from it
             found["data"] = wanted.get("data", {}) | found["data"]
         if _hashes(found) == _hashes(wanted):  # their names and order decide nothing; older versions had none
@@ -136,7 +150,7 @@ class Run:
             if isinstance(found.get(section), dict):
                 found[section] = json.loads(json.dumps(dataclasses.asdict(settings))) | found[section]
                 found[section] |= {name: value for name, value in wanted.get(section, {}).items() if name in free}
-        return [_difference(key, found.get(key), wanted[key]) for key in wanted if found.get(key) != wanted[key]]
+        return found
 
     def note_machine(self, facts: Mapping[str, str]) -> None:
         """Keep what the run was trained on; it may be resumed elsewhere, so this is no part of the configuration."""
@@ -303,10 +317,22 @@ def _hashes(configuration: Mapping[str, Any]) -> list[Any]:
     return sorted(str(guide.get("sha256")) for guide in configuration.get("guides") or [])
 
 
-def _difference(key: str, found: Any, wanted: Any) -> str:
-    """Name the first value that differs, going into settings."""
+def _differences(key: str, found: Any, wanted: Any) -> list[str]:
+    """Name the values that differ, going into settings."""
+    if found == wanted:
+        return []
     if isinstance(found, dict) and isinstance(wanted, dict):
-        for name in {**found, **wanted}:
-            if found.get(name) != wanted.get(name):
-                return _difference(name, found.get(name), wanted.get(name))
-    return f"{key}: {found} there, {wanted} now"
+        names = {**found, **wanted}
+        return [each for name in names for each in _differences(name, found.get(name), wanted.get(name))]
+    return [f"{key}: {found} there, {wanted} now"]
+
+
+def _as_options(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return a run's own settings as options of a command, where nothing but settings differs, and few of them."""
+    sections = [key for key in wanted if found.get(key) != wanted[key]]
+    if not all(key in _SETTINGS and isinstance(found.get(key), dict) for key in sections):
+        return ""
+    own = {
+        name: value for key in sections for name, value in found[key].items() if wanted[key].get(name, value) != value
+    }
+    return ", for example " + " ".join(f"--set {name}={setting_as_text(own[name])}" for name in own) if own else ""

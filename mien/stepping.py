@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mien.errors import RunError
 from mien.methods import Method
-from mien.methods.base import Batch
+from mien.methods.base import Batch, compile_network
 from mien.processes import average_gradients
 from mien.settings import check_choices, require
 
@@ -133,7 +133,7 @@ class Trainer:
             torch.backends.cudnn.benchmark = True  # all batches are of one size: let it try its algorithms once
         if config.compile:
             for network in self.method.children():
-                network.compile(dynamic=False)
+                compile_network(network, device)
         self.parameters = method.players()
         settings = method.config
         self.optimizers = {

@@ -46,6 +46,8 @@ def test_the_noses_window_holds_the_tip_of_an_aligned_nose_and_neither_eyes_nor_
     left, right, tip, *corners = ((int(200 * y), int(100 * x)) for x, y in FACE_TEMPLATE)
     assert window[tip] > 0.99
     middle = tuple(int(v) for v in np.mean(corners, axis=0))
+    wing, cheek = (tip[0], tip[1] - 10), (tip[0], tip[1] - 20)  # the corners of the mouth are 14 beside the middle
+    assert 0.3 < window[wing] < 0.7 and window[cheek] < 1e-3
     assert all(window[place] < 1e-3 for place in (left, right, *corners, middle))
     assert float(window.max()) <= 1 and float(window.min()) >= 0
     assert torch.allclose(window, window.flip(-1), atol=1e-6)

@@ -50,8 +50,25 @@ def test_another_configuration_is_refused_naming_the_difference(run: Run, change
     before = (run.path / "config.json").read_bytes()
     with pytest.raises(RunError, match=named) as error:
         Run.open(run.path, {**CONFIGURATION, **change})
-    assert "choose another --out" in error.value.hint
+    assert error.value.hint.startswith("choose another --out")
+    assert ("--set" in error.value.hint) == ("method_config" in change and "new" not in change["method_config"])
     assert (run.path / "config.json").read_bytes() == before
+
+
+def test_a_run_that_lacks_newer_settings_is_told_all_of_them(tmp_path: Path) -> None:
+    """As after an upgrade, where a preset has settings that it had not when the run was configured."""
+    before = {"method": "ganmut", "method_config": {"noise": 0.075, "betas": (0.5, 0.999)}, "train_config": {"seed": 3}}
+    path = Run.open(tmp_path / "run", before).path
+    found = {**before["method_config"], "noise": 0.1, "betas": (0.0, 0.99)}  # type: ignore[dict-item]
+    with pytest.raises(RunError) as error:
+        Run.open(path, {"method": "ganmut", "method_config": found, "train_config": {"seed": 4}})
+    assert "noise: 0.075 there, 0.1 now; betas: [0.5, 0.999] there, [0.0, 0.99] now; seed: 3 there, 4 now" in str(
+        error.value
+    )
+    assert error.value.hint.endswith("to resume it, for example --set noise=0.075 --set betas=0.5,0.999 --set seed=3")
+    with pytest.raises(RunError, match=r"; and 1 more\)") as error:
+        Run.open(path, {"method": "stargan", "method_config": found, "train_config": {"seed": 4}})
+    assert "--set" not in error.value.hint  # another method's settings would not help
 
 
 def test_a_folder_or_file_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ def cases(tiny_ganmut: GANmutConfig) -> Iterator[tuple[str, Any]]:
     yield (
         "ganmut",
         dataclasses.replace(
-            tiny_ganmut, critic_steps=1, targets="uniform", lambda_detour=16.0, lambda_lips=16.0, lambda_anchor=8.0
+            tiny_ganmut, critic_steps=1, targets="uniform", num_free_codes=1, lambda_detour=16.0, lambda_lips=16.0,
+            detour_to=("surprise", "fear"), lips_of=("surprise", "fear", "disgust", "anger"), lambda_anchor=8.0,
         ),
-    )
+    )  # fmt: skip
     yield (
         "ganmut-gaussian",
         GaussianGANmutConfig(
@@ -60,7 +61,7 @@ def source_of(prepared: PreparedSet, config: Any) -> Batches:
         image_size=16,
         image_channels=1,
         batch_size=8,
-        seed=0,
+        seed=3,
         augmentation=Augmentation(),
     )
 
@@ -102,6 +103,8 @@ def test_parts_that_accumulate_give_the_gradients_and_losses_of_the_whole_batch(
     for name, config in cases(tiny_ganmut):
         source = source_of(prepared, config)
         wanted, losses = gradients(name, config, source, [WHOLE])
+        for term in ("detour", "lips", "anchor"):
+            assert not getattr(config, f"lambda_{term}", 0.0) or losses[f"generator/{term}"] > 1e-3
         for count in (2, 8):  # parts of one image, too
             found, same = gradients(name, config, source, [Part(index, count) for index in range(count)])
             assert_near(found, wanted)

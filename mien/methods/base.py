@@ -242,6 +242,21 @@ def _penalty(config: Any, critic: PatchCritic, batch: Batch, real: Tensor, fake:
     return r1_penalty(critic.realness_gradient, real, config.penalty_patches)
 
 
+def compile_network(network: nn.Module, device: torch.device) -> None:
+    """Let a network run as code that is compiled for it; on the CPU only where gradients are taken.
+
+    Without them torch 2.13's compiler fails on a warp generator there ("vr must not be None").
+    """
+    network.compile(dynamic=False)
+    compiled: Any = network._compiled_call_impl
+
+    def call(*inputs: Any, **options: Any) -> Any:
+        return (compiled if torch.is_grad_enabled() else network._call_impl)(*inputs, **options)
+
+    if device.type == "cpu":
+        network._compiled_call_impl = call
+
+
 def is_compiled(network: nn.Module) -> bool:
     """Say whether a network runs as code that was compiled for it (`compile=yes`)."""
     return getattr(network, "_compiled_call_impl", None) is not None

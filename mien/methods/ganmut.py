@@ -120,13 +120,13 @@ class GANmutConfig(GeneratorSettings):
     detour_to: tuple[str, ...] = ("sad", "surprise")
     """The expressions that this is asked of, as far as `expressions` has them: `fear` may keep the teeth of a smile."""
     lambda_lips: float = 0.0
-    """Weight of how far mouths of neutral faces, edited to `lips_of`, are from those of weaker edits to `lips_as`: shut
-    lips are to be pressed, since teeth that are not there would have to be painted (faces as `mien prepare` aligns
-    them)."""
+    """Weight of how far mouths of neutral faces, edited to `lips_of`, are from those of weaker edits to `lips_as`: lips,
+    which neutral faces have shut as a rule, are to be pressed, since teeth that are not there would have to be painted
+    (faces as `mien prepare` aligns them)."""
     lips_of: tuple[str, ...] = ("anger",)
     """The expressions that this is asked of, as far as `expressions` has them."""
     lips_as: str = "sad"
-    """The expression whose mouths they get."""
+    """The expression whose mouths they get; where `expressions` lacks it, nothing is asked."""
     lambda_anchor: float = 0.0
     """Weight of how far all other edits, to neutral apart, are from those of the model that a run goes on from (`--init`):
     what is learned of some expressions is not to change the rest. The others are those that neither `lambda_detour` nor
@@ -167,16 +167,19 @@ class GANmutConfig(GeneratorSettings):
         """Check what `lambda_lips` is about, and take other names of expressions for those of the vocabulary."""
         of, model = tuple(parse_expression(name) for name in self.lips_of), parse_expression(self.lips_as)
         by_default = (of, model) == (GANmutConfig.lips_of, GANmutConfig.lips_as)  # a set may lack those
-        others, weighs = self.expressions[1:], self.lambda_lips > 0 and not by_default
-        require(not weighs or model in others, "lips_as", self.lips_as, f"one of {', '.join(others)}")
-        rest = ", ".join(name for name in others if name != model)
-        known = bool(of) and set(of) <= set(others) - {model}
-        require(not weighs or known, "lips_of", self.lips_of, f"one or more of {rest}")
+        require(model != NEUTRAL, "lips_as", self.lips_as, "an expression other than neutral")
+        require(NEUTRAL not in of, "lips_of", self.lips_of, "expressions other than neutral")
+        if self.lambda_lips and not by_default:
+            others = self.expressions[1:]
+            require(model in others, "lips_as", self.lips_as, f"one of {', '.join(others)}, or lambda_lips 0")
+            rest = [name for name in others if name != model]
+            told = f"one or more of {', '.join(rest)} beside lips_as={model}"
+            require(bool(set(of) & set(rest)), "lips_of", self.lips_of, told)
         object.__setattr__(self, "lips_of", of)
         object.__setattr__(self, "lips_as", model)
 
 
-#: Share of the side up to which a detour is compared: it warps twice, which blurs. And up to which lips are.
+#: Share of the side up to which a detour is compared: it warps twice, which blurs. And up to which lips are, warped once.
 _SEEN, _LIPS_SEEN = 0.02, 0.01
 #: How strong an edit is whose mouth another one gets, as a share of that one's radius.
 _LIPS_SHARE = 0.75
@@ -274,7 +277,7 @@ class GANmut(Method):
     _detoured: Tensor
     """Which of the expressions `detour_to` names, (k,)."""
     _pressed: Tensor
-    """Which of the expressions `lips_of` names, (k,)."""
+    """Which of the expressions get the mouths of `lips_as`, (k,)."""
     anchor: Callable[[Tensor, Draw], Tensor] | None = None
     """Images as the generator that a run went on from edits them (`hold`); no part of the state."""
 
@@ -288,9 +291,10 @@ class GANmut(Method):
         asked = [name in config.detour_to for name in config.expressions]
         self.register_buffer("_detoured", torch.tensor(asked), persistent=False)
         self._detours = config.lambda_detour > 0 and any(asked)
-        shut = [name in config.lips_of and config.lips_as in config.expressions for name in config.expressions]
-        self.register_buffer("_pressed", torch.tensor(shut), persistent=False)
-        self._presses = config.lambda_lips > 0 and any(shut)
+        given = set(config.lips_of) - {config.lips_as} if config.lips_as in config.expressions else set()
+        pressed = [name in given for name in config.expressions]
+        self.register_buffer("_pressed", torch.tensor(pressed), persistent=False)
+        self._presses = config.lambda_lips > 0 and any(pressed)
 
     @property
     def smallest_batch(self) -> int:
@@ -367,8 +371,9 @@ class GANmut(Method):
     def lips(self, batch: Batch, edited: Float[Tensor, "n c h w"], draw: Draw) -> Float[Tensor, ""]:
         """Return how far the mouths of neutral faces are from those of weaker edits to `lips_as`; no paper has it.
 
-        Counted are the labelled codes of `lips_of`, for faces that are neutral; the mean is over all images. Classifiers
-        know anger by its teeth. Where lips are shut there are none, and what a generator makes of lips instead looks wrong.
+        Counted are the labelled codes of `lips_of`, for faces with the label neutral; the mean is over all images.
+        Classifiers know anger by its teeth. Behind shut lips there are none to move, and what a generator makes of lips
+        instead looks wrong.
         """
         counted = self._shut(batch, draw)
         rows = self._worth_computing(counted)
