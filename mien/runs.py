@@ -328,11 +328,11 @@ def _differences(key: str, found: Any, wanted: Any) -> list[str]:
 
 
 def _as_options(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Return a run's own settings as options of a command, where nothing but settings differs, and few of them."""
+    """Return a run's own settings as options of a command, where nothing but settings differs, and all are known."""
     sections = [key for key in wanted if found.get(key) != wanted[key]]
     if not all(key in _SETTINGS and isinstance(found.get(key), dict) for key in sections):
         return ""
-    own = {
-        name: value for key in sections for name, value in found[key].items() if wanted[key].get(name, value) != value
-    }
-    return ", for example " + " ".join(f"--set {name}={setting_as_text(own[name])}" for name in own) if own else ""
+    if any(found[key].keys() != wanted[key].keys() for key in sections):  # another version's: no option sets them
+        return ""
+    own = {name: value for key in sections for name, value in found[key].items() if wanted[key][name] != value}
+    return ": `" + " ".join(f"--set {name}={setting_as_text(own[name])}" for name in own) + "`" if own else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +56,35 @@ def test_another_configuration_is_refused_naming_the_difference(run: Run, change
     assert (run.path / "config.json").read_bytes() == before
 
 
+@dataclass(frozen=True)
+class Newer:
+    """Settings, of which a run may lack the later ones."""
+
+    noise: float = 0.075
+    names: tuple[str, ...] = ("sad", "anger")
+    lips: float = 0.0
+    log_every: int = 50
+
+
 def test_a_run_that_lacks_newer_settings_is_told_all_of_them(tmp_path: Path) -> None:
     """As after an upgrade, where a preset has settings that it had not when the run was configured."""
-    before = {"method": "ganmut", "method_config": {"noise": 0.075, "betas": (0.5, 0.999)}, "train_config": {"seed": 3}}
+    before = {"method": "ganmut", "method_config": {"noise": 0.075}, "recipe": {"seed": 3, "names": ["fear"]}}
     path = Run.open(tmp_path / "run", before).path
-    found = {**before["method_config"], "noise": 0.1, "betas": (0.0, 0.99)}  # type: ignore[dict-item]
+    found = {"noise": 0.1, "names": ("sad", "anger"), "lips": 48.0, "log_every": 10}
+    now = {"method": "ganmut", "method_config": found, "recipe": {"seed": 4, "names": ("sad", "fear")}}
     with pytest.raises(RunError) as error:
-        Run.open(path, {"method": "ganmut", "method_config": found, "train_config": {"seed": 4}})
-    assert "noise: 0.075 there, 0.1 now; betas: [0.5, 0.999] there, [0.0, 0.99] now; seed: 3 there, 4 now" in str(
+        Run.open(path, now, {"method_config": Newer()}, free=("log_every",))
+    assert "noise: 0.075 there, 0.1 now; lips: 0.0 there, 48.0 now; seed: 3 there, 4 now; and 1 more)" in str(
         error.value
     )
-    assert error.value.hint.endswith("to resume it, for example --set noise=0.075 --set betas=0.5,0.999 --set seed=3")
-    with pytest.raises(RunError, match=r"; and 1 more\)") as error:
-        Run.open(path, {"method": "stargan", "method_config": found, "train_config": {"seed": 4}})
-    assert "--set" not in error.value.hint  # another method's settings would not help
+    options = "--set noise=0.075 --set lips=0.0 --set seed=3 --set names=fear"
+    assert error.value.hint == f"choose another --out, or repeat the first command's settings to resume it: `{options}`"
+    resumed = {"method_config": {**found, "noise": 0.075, "lips": 0.0}, "recipe": before["recipe"]}
+    Run.open(path, {**now, **resumed}, {"method_config": Newer()}, free=("log_every",))
+    for other in ({"method": "stargan"}, {"recipe": {"seed": 3}}):  # what no option would change
+        with pytest.raises(RunError) as error:
+            Run.open(path, {**now, **other}, {"method_config": Newer()}, free=("log_every",))
+        assert "--set" not in error.value.hint
 
 
 def test_a_folder_or_file_of_something_else_is_left_alone(tmp_path: Path) -> None:

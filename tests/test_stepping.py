@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mien.batches import Augmentation, Batches
 from mien.methods import METHODS
-from mien.methods.base import WHOLE, Anchored, Method, Part
+from mien.methods.base import WHOLE, Anchored, Method, Part, compile_network, is_compiled
 from mien.methods.ganmut import GANmutConfig
 from mien.methods.ganmut_gaussian import GaussianGANmutConfig
 from mien.methods.stargan import StarGANConfig
@@ -196,3 +197,24 @@ def test_the_gradient_of_a_single_image_is_right_in_the_layout_that_the_trainer_
     trainer.method.load_state_dict(plain.state_dict())
     wanted = gradient(plain)
     assert (gradient(trainer.method) - wanted).abs().max() < 1e-4 * wanted.abs().max()
+
+
+@pytest.mark.parametrize(("device", "compiled_without"), [("cpu", 0), ("cuda", 1)])
+def test_compiled_code_runs_on_the_cpu_where_gradients_are_taken(
+    monkeypatch: pytest.MonkeyPatch, device: str, compiled_without: int
+) -> None:
+    """With a stand-in for the compiler, which calls what it is given, and counts."""
+    calls: list[bool] = []
+
+    def counting(function: Any, **_: Any) -> Any:
+        return lambda *inputs: (calls.append(torch.is_grad_enabled()), function(*inputs))[1]
+
+    monkeypatch.setattr(torch, "compile", counting)
+    network = torch.nn.Linear(2, 2)
+    compile_network(network, torch.device(device))
+    assert is_compiled(network) and not is_compiled(copy.deepcopy(network))
+    inputs = torch.ones(1, 2)
+    found = network(inputs)
+    with torch.no_grad():
+        assert torch.equal(network(inputs), found)
+    assert (calls.count(True), calls.count(False)) == (1, compiled_without)

@@ -38,8 +38,9 @@ MAX_PAGE_BYTES = 6_000_000
 #: Longer side of a picture in pixels, and quality: the first that keeps the page small enough is taken.
 _COMPRESSIONS = ((1600, 86), (1200, 78), (900, 65), (600, 50))
 
-#: What a figure that shows faces of the dataset says of itself (PNG, `Comment`).
+#: What a figure that shows faces says of itself (PNG, `Comment`): of the dataset, or of photos (`--show`), which are named.
 FACES_NOTE = "Shows faces of the dataset, whose licence may forbid to pass them on."
+PHOTOS_NOTE = "Shows the photo {}, and no face of the dataset."
 
 #: Names of figures that a report writes; older ones of these are removed with it.
 _FIGURE_NAME = re.compile(r"(overview|sweep|grid|faces|gamut|training|samples|labels|fed)(-\d+.*)?\.png")
@@ -89,8 +90,7 @@ def write_report(
         progress("figures")
         drawn = _draw_figures(outcome, pictures)
         for figure in drawn:
-            foreign = figure.shows_faces and not outcome.circumstances.get("shown")
-            (staging / "figures" / f"{figure.file}.png").write_bytes(_png(figure, FACES_NOTE if foreign else ""))
+            (staging / "figures" / f"{figure.file}.png").write_bytes(_png(figure, _note(figure, outcome)))
         progress("page")
         (staging / "report.html").write_text(_page(outcome, tables, drawn), encoding="utf-8")
         _move_into_place(staging, folder)
@@ -212,6 +212,14 @@ def _file(kind: str, place: int, name: str) -> str:
     """Return a name for a file that holds nothing a file system could mind."""
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")[:40]
     return f"{kind}-{place}-{plain}" if plain else f"{kind}-{place}"
+
+
+def _note(figure: _Figure, outcome: Outcome) -> str:
+    """Return what a figure says of itself."""
+    if not figure.shows_faces:
+        return ""
+    shown = outcome.circumstances.get("shown")
+    return PHOTOS_NOTE.format(shown) if shown else FACES_NOTE
 
 
 def _png(figure: _Figure, note: str) -> bytes:

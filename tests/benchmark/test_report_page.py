@@ -160,7 +160,11 @@ def test_photos_that_were_shown_are_named_and_no_training_data_is_seen(
     page = write_report(shown, tmp_path)
     assert "This page shows edits of portrait.png." in read(page).text
     assert not list((tmp_path / "figures").glob("samples*"))
-    assert not any(comments(tmp_path).values())
+    said = comments(tmp_path)
+    assert {comment for name, comment in said.items() if name.startswith("grid")} == {
+        "Shows the photo portrait.png, and no face of the dataset."
+    }
+    assert report.FACES_NOTE not in said.values()
 
 
 @pytest.mark.usefixtures("no_plots")
