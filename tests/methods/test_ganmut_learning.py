@@ -236,16 +236,21 @@ def test_a_detour_is_followed_at_the_mouth_up_to_what_warping_twice_blurs(tiny_g
     assert distance(brows) < 1e-4
 
 
-def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> None:
+def assert_is_a_term_with_its_weight(config: GANmutConfig, name: str, batch: Batch) -> None:
+    """With 0 a generator's step has no such term, else as much as its weight says."""
     terms = {}
     for weight in (0.0, 1.0, 3.0):
         torch.manual_seed(2)
-        method = GANmut(dataclasses.replace(tiny_ganmut, lambda_detour=weight, targets="uniform", critic_steps=1))
+        changed: dict[str, Any] = {f"lambda_{name}": weight}
+        method = GANmut(dataclasses.replace(config, targets="uniform", critic_steps=1, **changed))
         for each in method.generator.parameters():  # a new one changes nothing
             each.data.normal_(std=0.3)
-        batch = batch_of(16, [1] * 16)
-        terms[weight] = dict(method.updates(batch, 1))["generator"].get("detour")
+        terms[weight] = dict(method.updates(batch, 1))["generator"].get(name)
     assert terms[0.0] is None and terms[3.0].item() == pytest.approx(3 * terms[1.0].item()) and terms[1.0] > 0
+
+
+def test_a_detour_is_a_term_where_it_has_a_weight(tiny_ganmut: GANmutConfig) -> None:
+    assert_is_a_term_with_its_weight(tiny_ganmut, "detour", batch_of(16, [1] * 16))
     assert dataclasses.replace(tiny_ganmut, detour_to=("smile",)).detour_to == ("happy",)
 
 
@@ -309,14 +314,7 @@ def test_lips_are_compared_up_to_a_hundredth_of_the_side(tiny_ganmut: GANmutConf
 
 
 def test_lips_are_a_term_where_they_have_a_weight_and_the_set_has_both_expressions(tiny_ganmut: GANmutConfig) -> None:
-    terms = {}
-    for weight in (0.0, 1.0, 3.0):
-        torch.manual_seed(2)
-        method = GANmut(dataclasses.replace(tiny_ganmut, lambda_lips=weight, targets="uniform", critic_steps=1))
-        for each in method.generator.parameters():  # a new one changes nothing
-            each.data.normal_(std=0.3)
-        terms[weight] = dict(method.updates(batch_of(32, [0] * 32), 1))["generator"].get("lips")
-    assert terms[0.0] is None and terms[3.0].item() == pytest.approx(3 * terms[1.0].item()) and terms[1.0] > 0
+    assert_is_a_term_with_its_weight(tiny_ganmut, "lips", batch_of(32, [0] * 32))
     for names in (("neutral", "happy", "anger"), ("neutral", "happy", "sad")):
         few = GANmut(dataclasses.replace(tiny_ganmut, expressions=names, lambda_lips=1.0, critic_steps=1))
         assert "lips" not in dict(few.updates(batch_of(32, [0] * 32), 1))["generator"]
