@@ -155,9 +155,11 @@ _WITH_GUIDE: Mapping[str, Any] = {
     "lambda_streaks": 500.0,
     "lambda_eyes": 60.0,
 }
-#: GANmut's: smiles do not stay in sadness, shut lips stay shut in anger, and noses do not grow in disgust.
+#: GANmut's: smiles do not stay in sadness, shut lips stay shut in anger, noses do not grow in disgust, and fear paints no
+#: dark corners of the mouth.
 _GUIDED: Mapping[str, Any] = {
     **_FINE, **_WITH_GUIDE, "lambda_cls": 0.5, "lambda_detour": 16.0, "lambda_lips": 48.0, "lambda_nose": 60.0,
+    "lambda_strokes": 16000.0,
 }  # fmt: skip
 _OURS_64: Mapping[str, Any] = {
     **_OURS, "image_size": 64, "image_channels": 1, "generator_channels": 48, "critic_layers": 5, "hide_beyond": True,

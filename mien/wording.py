@@ -158,7 +158,12 @@ def _weights(parts: list[_Part]) -> list[float]:
 
 def expression_of(word: str) -> str:
     """Return the vocabulary's name for one word, however strong; `ConditionError` for one that is none."""
-    known = _known(word.strip().lower())
+    plain = word.strip().lower()
+    if plain in _COMPOUND:
+        first, second = _COMPOUND[plain]
+        hint = f"name both, for example `{first},{second}@0.5`, or say all of it in words: `a bit {plain}`"
+        raise ConditionError(f"`{plain}` is a mixture of {first} and {second}, and no single expression", hint=hint)
+    known = _known(plain)
     return known[0] if known else parse_expression(word.strip())
 
 

@@ -23,7 +23,8 @@ from mien.stepping import TrainConfig, Trainer, take_step
 from mien.training import sample_grid
 config = GANmutConfig(image_size=16, image_channels=1, generator=sys.argv[1], generator_channels=8, generator_blocks=1,
     critic_channels=8, critic_layers=2, critic_steps=1, num_free_codes=2, axes="spread", penalty="gradient",
-    lambda_detour=16.0, detour_to=("happy", "sad", "surprise"), lambda_lips=16.0, lips_of=("fear", "disgust", "anger"))
+    lambda_detour=16.0, detour_to=("happy", "sad", "surprise"), lambda_lips=16.0, lips_of=("fear", "disgust", "anger"),
+    lambda_strokes=300.0)
 generator = torch.Generator().manual_seed(0)
 batch = Batch(torch.rand(8, 1, 16, 16, generator=generator) * 2 - 1, torch.arange(8) % 7)
 for compile in (False, True):

@@ -44,6 +44,7 @@ def cases(tiny_ganmut: GANmutConfig) -> Iterator[tuple[str, Any]]:
         dataclasses.replace(
             tiny_ganmut, critic_steps=1, targets="uniform", num_free_codes=1, lambda_detour=16.0, lambda_lips=16.0,
             detour_to=("surprise", "fear"), lips_of=("surprise", "fear", "disgust", "anger"), lambda_anchor=8.0,
+            lambda_strokes=300.0, strokes_of=("happy", "sad", "fear"),
         ),
     )  # fmt: skip
     yield (

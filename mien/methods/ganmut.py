@@ -18,12 +18,12 @@ zero, not NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mien.critics import CriticOutput
@@ -38,10 +38,10 @@ from mien.losses import (
     cross_entropy,
     generator_adversarial,
 )
+from mien.methods.aims import AimSettings, Asked, EditAims, check_aims
 from mien.methods.base import (
     Batch,
     Method,
-    Part,
     Reading,
     build_critic,
     check_settings,
@@ -54,13 +54,14 @@ from mien.methods.base import (
     guided,
     is_compiled,
 )
-from mien.methods.generator import GeneratorSettings, mouth_distance, warp_terms
+from mien.methods.disc_codes import Draw, codes_of, directions, graded_labels, initial_axes, into_disc
+from mien.methods.generator import warp_terms
 from mien.settings import require
 from mien.spaces import DiscSpace
 
 
 @dataclass(frozen=True)
-class GANmutConfig(GeneratorSettings):
+class GANmutConfig(AimSettings):
     """Settings of GANmut; the defaults are the official code's at 128 px (its constants are named here)."""
 
     expressions: tuple[str, ...] = BASIC
@@ -114,23 +115,6 @@ class GANmutConfig(GeneratorSettings):
     """Weight of the interpolation loss."""
     lambda_penalty: float = 10.0
     """Weight of the penalty (lambda_gp)."""
-    lambda_detour: float = 0.0
-    """Weight of how far the mouth after an edit is from that of the same edit by way of the neutral face: a smile is not to
-    stay in sadness (faces as `mien prepare` aligns them)."""
-    detour_to: tuple[str, ...] = ("sad", "surprise")
-    """The expressions that this is asked of, as far as `expressions` has them: `fear` may keep the teeth of a smile."""
-    lambda_lips: float = 0.0
-    """Weight of how far mouths of neutral faces, edited to `lips_of`, are from those of weaker edits to `lips_as`: lips,
-    which neutral faces have shut as a rule, are to be pressed, since teeth that are not there would have to be painted
-    (faces as `mien prepare` aligns them)."""
-    lips_of: tuple[str, ...] = ("anger",)
-    """The expressions that this is asked of, as far as `expressions` has them."""
-    lips_as: str = "sad"
-    """The expression whose mouths they get; where `expressions` lacks it, nothing is asked."""
-    lambda_anchor: float = 0.0
-    """Weight of how far all other edits, to neutral apart, are from those of the model that a run goes on from (`--init`):
-    what is learned of some expressions is not to change the rest. The others are those that neither `lambda_detour` nor
-    `lambda_lips` is about, where these are above zero."""
     rec_share: float = 1.0
     """Share of each batch that is reconstructed: below 1 saves time, at more noise in that loss."""
     rec_ramp_steps: int = 0
@@ -146,16 +130,7 @@ class GANmutConfig(GeneratorSettings):
         require(len(set(names)) == len(names) >= 3, "expressions", self.expressions, "three or more different names")
         require(names[0] == NEUTRAL, "expressions", self.expressions, "neutral first: it is the centre of the disc")
         object.__setattr__(self, "expressions", names)
-        detours = tuple(parse_expression(name) for name in self.detour_to)
-        require(NEUTRAL not in detours, "detour_to", self.detour_to, "expressions other than neutral")
-        known = bool(set(detours) & set(names)) or detours == GANmutConfig.detour_to  # a set may lack those by default
-        require(known or not self.lambda_detour, "detour_to", self.detour_to, f"one or more of {', '.join(names[1:])}")
-        free = bool(self.lambda_detour) and set(names[1:]) <= set(detours)
-        require(
-            not free or not self.lambda_anchor, "lambda_anchor", self.lambda_anchor, "0 where all are in `detour_to`"
-        )
-        object.__setattr__(self, "detour_to", detours)
-        self._check_lips()
+        check_aims(self)
         require(0 <= self.threshold < 1, "threshold", self.threshold, "at least 0 and below 1")
         require(0 <= self.graded <= 1, "graded", self.graded, "a radius from 0 to 1")
         rho = self.graded == 0 or self.lambda_rho == 0
@@ -163,53 +138,8 @@ class GANmutConfig(GeneratorSettings):
         require(0 <= self.noise < math.inf, "noise", self.noise, "0 or more, and finite")
         require(self.num_free_codes >= 0, "num_free_codes", self.num_free_codes, "0 or more")
 
-    def _check_lips(self) -> None:
-        """Check what `lambda_lips` is about, and take other names of expressions for those of the vocabulary."""
-        of, model = tuple(parse_expression(name) for name in self.lips_of), parse_expression(self.lips_as)
-        by_default = (of, model) == (GANmutConfig.lips_of, GANmutConfig.lips_as)  # a set may lack those
-        require(model != NEUTRAL, "lips_as", self.lips_as, "an expression other than neutral")
-        require(NEUTRAL not in of, "lips_of", self.lips_of, "expressions other than neutral")
-        if self.lambda_lips and not by_default:
-            others = self.expressions[1:]
-            require(model in others, "lips_as", self.lips_as, f"one of {', '.join(others)}, or lambda_lips 0")
-            rest = [name for name in others if name != model]
-            told = f"one or more of {', '.join(rest)} beside lips_as={model}"
-            require(bool(set(of) & set(rest)), "lips_of", self.lips_of, told)
-        object.__setattr__(self, "lips_of", of)
-        object.__setattr__(self, "lips_as", model)
-
-
-#: Share of the side up to which a detour is compared: it warps twice, which blurs. And up to which lips are, warped once.
-_SEEN, _LIPS_SEEN = 0.02, 0.01
-#: How strong an edit is whose mouth another one gets, as a share of that one's radius.
-_LIPS_SHARE = 0.75
 
 # --- the conditional space ---------------------------------------------------------------------------------------
-
-
-class Draw(NamedTuple):
-    """The random part of a batch of codes; the codes themselves also depend on the learned axes."""
-
-    labels: Int[Tensor, " n"]
-    """Target label; means nothing where `free`."""
-    radius: Float[Tensor, " n"]
-    """rho."""
-    noise: Float[Tensor, "n 2"]
-    """e; zero where `free`."""
-    free: Bool[Tensor, " n"]
-    """Codes with a random direction."""
-    free_direction: Float[Tensor, "n 2"]
-    """That direction."""
-    num_labelled: float
-    """Labelled codes: what sums over them are divided by; for a part of a batch, the mean over the parts."""
-    num_counted: Float[Tensor, ""]
-    """The same for those with rho > T; at least one, so that a mean over none is zero."""
-
-    def of(self, part: Part) -> Draw:
-        """Take a part of the batch."""
-        rows = {name: part.of(getattr(self, name)) for name in self._fields[:5]}
-        means = {"num_labelled": self.num_labelled / part.count, "num_counted": self.num_counted / part.count}
-        return self._replace(**rows, **means)
 
 
 def draw_codes(labels: Int[Tensor, " n"], config: GANmutConfig) -> Draw:
@@ -233,53 +163,10 @@ def draw_codes(labels: Int[Tensor, " n"], config: GANmutConfig) -> Draw:
     return Draw(labels, radius, noise, free, direction, n - config.num_free_codes, num_counted)
 
 
-def directions(axes: Float[Tensor, "axes 2"]) -> Float[Tensor, "axes+1 2"]:
-    """Return the unit vector d_k of each label; the zero vector for neutral, which has no direction."""
-    return torch.cat([axes.new_zeros(1, 2), nn.functional.normalize(axes.float(), dim=1, eps=1e-12)])
-
-
-def codes_of(draw: Draw, axes: Float[Tensor, "axes 2"]) -> Float[Tensor, "n 2"]:
-    """Return z = rho d_c + e, and rho times the random direction where free; differentiable in the axes."""
-    direction = torch.where(draw.free[:, None], draw.free_direction, directions(axes)[draw.labels])
-    return draw.radius[:, None] * direction + draw.noise
-
-
-def graded_labels(draw: Draw, num_classes: int, full: float) -> Float[Tensor, "n k"]:
-    """Return what is to be seen at each radius: min(1, rho / full) of the label, the rest neutral; zeros where `free`.
-
-    A cross-entropy to the label alone asks for all of it at every radius, and L_rho holds against it what the largest
-    probability is, whichever class has it.
-    """
-    label = (draw.labels[:, None] == torch.arange(num_classes, device=draw.labels.device)).float()
-    share = (draw.radius / full).clamp_max(1.0)
-    mixed = share[:, None] * label
-    mixed[:, 0] += 1 - share
-    return torch.where(draw.free[:, None], 0.0, torch.where(draw.labels[:, None] == 0, label, mixed))
-
-
-def into_disc(codes: Float[Tensor, "n 2"]) -> Float[Tensor, "n 2"]:
-    """Pull codes from outside the unit disc back onto its rim."""
-    return codes / codes.norm(dim=1, keepdim=True).clamp_min(1.0)
-
-
-def initial_axes(kind: str, count: int) -> Float[Tensor, "{count} 2"]:
-    """Return the axes that training starts from: `small` random ones, or `spread` evenly round the circle."""
-    if kind == "small":
-        return 1e-4 * (2 * torch.rand(count, 2) - 1) / math.sqrt(2)
-    angle = torch.arange(count) * (2 * math.pi / count)
-    return torch.stack([angle.cos(), angle.sin()], dim=1)
-
-
 class GANmut(Method):
     """GANmut's linear model: networks, axes, losses and the order of play."""
 
     Config = GANmutConfig
-    _detoured: Tensor
-    """Which of the expressions `detour_to` names, (k,)."""
-    _pressed: Tensor
-    """Which of the expressions get the mouths of `lips_as`, (k,)."""
-    anchor: Callable[[Tensor, Draw], Tensor] | None = None
-    """Images as the generator that a run went on from edits them (`hold`); no part of the state."""
 
     def __init__(self, config: GANmutConfig) -> None:
         super().__init__()
@@ -288,13 +175,7 @@ class GANmut(Method):
         self.generator = config.build_generator(config.image_channels, 2)
         self.axes = nn.Parameter(initial_axes(config.axes, k - 1))
         self.critic = build_critic(config, k, 2)
-        asked = [name in config.detour_to for name in config.expressions]
-        self.register_buffer("_detoured", torch.tensor(asked), persistent=False)
-        self._detours = config.lambda_detour > 0 and any(asked)
-        given = set(config.lips_of) - {config.lips_as} if config.lips_as in config.expressions else set()
-        pressed = [name in given for name in config.expressions]
-        self.register_buffer("_pressed", torch.tensor(pressed), persistent=False)
-        self._presses = config.lambda_lips > 0 and any(pressed)
+        self.aims = EditAims(config)
 
     @property
     def smallest_batch(self) -> int:
@@ -349,86 +230,6 @@ class GANmut(Method):
             codes = strength * directions(self.axes)[labels]
         return weight * (x - apply_edit(y, self.generator(y, codes))).abs().mean()
 
-    def detour(
-        self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], draw: Draw
-    ) -> Float[Tensor, ""]:
-        """Return how far mouths are from those of the same edits by way of the neutral face; no paper has it.
-
-        Counted are the labelled codes of `detour_to`, for faces that show something else and are not neutral; the mean is
-        over all images. A generator leaves a smile in sadness, since there are sad faces that show teeth. After its own
-        neutral edit it does not, and what comes of that is what it is to do at once.
-        """
-        counted = ~draw.free & self._detoured[draw.labels] & (batch.labels != 0) & (batch.labels != draw.labels)
-        rows = self._worth_computing(counted)
-        x, z, counts = batch.images[rows], codes[rows].detach(), counted[rows]
-        if not len(x):
-            return edited.sum() * 0.0
-        with torch.no_grad():
-            neutral = apply_edit(x, self.generator(x, torch.zeros_like(z)))
-            aim = apply_edit(neutral, self.generator(neutral, z))
-        return (mouth_distance(edited[rows], aim, _SEEN) * counts).sum() / len(counted)
-
-    def lips(self, batch: Batch, edited: Float[Tensor, "n c h w"], draw: Draw) -> Float[Tensor, ""]:
-        """Return how far the mouths of neutral faces are from those of weaker edits to `lips_as`; no paper has it.
-
-        Counted are the labelled codes of `lips_of`, for faces with the label neutral; the mean is over all images.
-        Classifiers know anger by its teeth. Behind shut lips there are none to move, and what a generator makes of lips
-        instead looks wrong.
-        """
-        counted = self._shut(batch, draw)
-        rows = self._worth_computing(counted)
-        x, radius, counts = batch.images[rows], draw.radius[rows, None], counted[rows]
-        if not len(x):
-            return edited.sum() * 0.0
-        with torch.no_grad():
-            axis = directions(self.axes)[self.config.expressions.index(self.config.lips_as)]
-            aim = apply_edit(x, self.generator(x, _LIPS_SHARE * radius * axis))
-        return (mouth_distance(edited[rows], aim, _LIPS_SEEN) * counts).sum() / len(counted)
-
-    def _shut(self, batch: Batch, draw: Draw) -> Bool[Tensor, " n"]:
-        """Return which edits `lips` is about."""
-        return ~draw.free & self._pressed[draw.labels] & (batch.labels == 0)
-
-    def _worth_computing(self, counted: Bool[Tensor, " n"]) -> Int[Tensor, " m"] | slice:
-        """Return the rows that are counted, where that is known at once, else all.
-
-        A GPU would have to wait for it, and compiled code is made for batches of one size: they compute all of them.
-        """
-        some = counted.device.type == "cpu" and not is_compiled(self.generator)
-        return counted.nonzero()[:, 0] if some else slice(None)
-
-    def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
-        """Take generator and axes, as the state calls them, for the anchor."""
-        config = self.config
-        still = config.build_generator(config.image_channels, 2).requires_grad_(False).eval()
-        inside = "generator."
-        still.load_state_dict({name[len(inside) :]: each for name, each in tensors.items() if name.startswith(inside)})
-        still.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        axes = tensors["axes"].to(device)
-
-        def before(images: Tensor, draw: Draw) -> Tensor:
-            with torch.no_grad():
-                return apply_edit(images, still(images, codes_of(draw, axes)))
-
-        self.anchor = before  # a function: a network would be a part of the state
-
-    def drift(self, batch: Batch, edited: Float[Tensor, "n c h w"], draw: Draw) -> Float[Tensor, ""]:
-        """Return how far edits are from those of the model that the run went on from; no paper has it.
-
-        Counted are the labelled codes but those of `detour_to`, where `detour` has a weight, those that `lips` counts,
-        where that has one, and neutral ones, which a detour goes by; the mean is over all images. It is the mean absolute
-        difference, and that at the mouth, where most goes wrong, once more. The model of before is asked at its own axes.
-        """
-        assert self.anchor is not None  # `mien.training` sees to that
-        counted = ~draw.free & (draw.labels != 0)
-        if self.config.lambda_detour:
-            counted = counted & ~self._detoured[draw.labels]
-        if self.config.lambda_lips:
-            counted = counted & ~self._shut(batch, draw)
-        before = self.anchor(batch.images, draw)
-        far = (edited - before).abs().mean((1, 2, 3)) + mouth_distance(edited, before)
-        return (far * counted).mean()
-
     def equation_8(
         self, batch: Batch, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], step: int
     ) -> dict[str, Tensor]:
@@ -458,12 +259,7 @@ class GANmut(Method):
             "rho": config.lambda_rho * self.equation_6(fake, draw),
             "rec": config.lambda_rec * ramp * self.equation_7(batch, edited),
         }
-        if self._detours:
-            terms["detour"] = config.lambda_detour * self.detour(batch, edited, codes, draw)
-        if self._presses:
-            terms["lips"] = config.lambda_lips * self.lips(batch, edited, draw)
-        if config.lambda_anchor:
-            terms["anchor"] = config.lambda_anchor * self.drift(batch, edited, draw)
+        terms |= self.aims.terms(self.asked(batch, edit, edited, codes, draw))
         terms |= guided(config, self.guides, seen, lambda logits: self.equation_3(logits, draw))
         return terms | generator_mouth(config, fake) | warp_terms(config, batch.images, edit)
 
@@ -474,6 +270,21 @@ class GANmut(Method):
         codes = codes_of(draw, self.axes)
         edit = self.generator(batch.images, codes)
         return codes, edit, apply_edit(batch.images, edit)
+
+    def asked(
+        self, batch: Batch, edit: Edit, edited: Float[Tensor, "n c h w"], codes: Float[Tensor, "n 2"], draw: Draw
+    ) -> Asked:
+        """Return the edits of a step as the terms of `mien.methods.aims` take them."""
+
+        def edit_to(images: Tensor, places: Tensor) -> Tensor:
+            return apply_edit(images, self.generator(images, places))
+
+        all_rows = edited.device.type != "cpu" or is_compiled(self.generator)
+        return Asked(batch, draw, codes, edit, edited, self.axes, edit_to, all_rows)
+
+    def hold(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take the generator that the run went on from, for the anchor."""
+        self.aims.hold(tensors, device)
 
     def updates(self, batch: Batch, step: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Move the critic, and every `critic_steps` steps the generator and its axes."""

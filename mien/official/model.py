@@ -17,7 +17,7 @@ from torch import Tensor
 from mien.critics import CriticOutput, PatchCritic
 from mien.errors import RunError, WeightsError
 from mien.files import file_sha256, write_text
-from mien.methods.ganmut import into_disc
+from mien.methods.disc_codes import into_disc
 from mien.methods.ganmut_gaussian import into_square
 from mien.networks import ResidualGenerator
 from mien.official.checkpoint import (

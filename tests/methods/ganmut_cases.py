@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from mien.critics import CriticOutput
 from mien.edit_maps import Edit
-from mien.methods import base, generator
+from mien.methods import aims, base, generator
 from mien.methods.base import Batch
-from mien.methods.ganmut import Draw, GANmut
+from mien.methods.disc_codes import Draw
+from mien.methods.ganmut import GANmut
 
 #: What `unread_settings` finds for `warp_terms`.
 WARP_TERMS = {
@@ -33,7 +34,9 @@ def unread_settings(kind: type, module: ModuleType, *without: Callable[..., Any]
     _, found, code = inspect.getsource(module).partition("# --- the conditional space")
     assert found
     code += inspect.getsource(base) + inspect.getsource(generator)
-    checks = (base.check_settings, generator.check_generator, generator.check_effect)
+    checks: tuple[Callable[..., Any], ...] = (base.check_settings, generator.check_generator, generator.check_effect)
+    if issubclass(kind, aims.AimSettings):
+        code, checks = code + inspect.getsource(aims), (*checks, aims.check_aims)
     for function in (*checks, *without):
         assert inspect.getsource(function) in code
         code = code.replace(inspect.getsource(function), "")

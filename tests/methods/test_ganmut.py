@@ -28,8 +28,8 @@ from mien.losses import (
     strain,
     stretching,
 )
-from mien.methods import ganmut
-from mien.methods.ganmut import Draw, GANmut, GANmutConfig, codes_of, directions, draw_codes, into_disc
+from mien.methods.disc_codes import Draw, codes_of, directions, initial_axes, into_disc
+from mien.methods.ganmut import GANmut, GANmutConfig, draw_codes
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_spread_axes_are_unit_vectors_60_degrees_apart() -> None:
 
 def test_small_axes_are_tiny_and_still_have_directions() -> None:
     torch.manual_seed(0)
-    axes = ganmut.initial_axes("small", 6)
+    axes = initial_axes("small", 6)
     assert 0 < axes.abs().max().item() <= 1e-4 / math.sqrt(2)
     assert torch.allclose(directions(axes)[1:].norm(dim=1), torch.ones(6))
     assert not directions(axes)[0].any()
