@@ -133,7 +133,8 @@ class Trainer:
             torch.backends.cudnn.benchmark = True  # all batches are of one size: let it try its algorithms once
         if config.compile:
             for network in self.method.children():
-                compile_network(network, device)
+                if any(True for _ in network.parameters()):  # a GANmut's aims have none
+                    compile_network(network, device)
         self.parameters = method.players()
         settings = method.config
         self.optimizers = {

@@ -161,7 +161,7 @@ def expression_of(word: str) -> str:
     plain = word.strip().lower()
     if plain in _COMPOUND:
         first, second = _COMPOUND[plain]
-        hint = f"name both, for example `{first},{second}@0.5`, or say all of it in words: `a bit {plain}`"
+        hint = f"beside a share name both, `{first}:0.25,{second}:0.25`; for how strong it is say `{plain}@0.5`"
         raise ConditionError(f"`{plain}` is a mixture of {first} and {second}, and no single expression", hint=hint)
     known = _known(plain)
     return known[0] if known else parse_expression(word.strip())

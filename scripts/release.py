@@ -41,7 +41,7 @@ LIMITS = {
     "ganmut-mixed-128": [
         "Surprise opens the mouth of a broad smile, and leaves teeth of some as dim lines in its dark.",
         "Anger keeps the teeth of a smile, presses lips that were shut, and has odd edges on some that were a little open.",
-        "Surprise opens an angular mouth on some faces; disgust makes some noses a little broader.",
+        "Disgust makes some noses a little broader; frames of glasses bend with the brows.",
         "What is painted at the mouth shows most at full intensity; half intensities look more natural.",
         "A broad smile that is taken away leaves creases beside the mouth, and teeth as a pale line.",
         "Sadness leaves the teeth of a broad smile on some faces.",

@@ -71,6 +71,9 @@ def source_of(prepared: PreparedSet, config: Any) -> Batches:
 def made(name: str, config: Any, device: torch.device = CPU) -> Method:
     """Return a new method, and hold it near another where a setting asks for that."""
     other, method = (METHODS[name](config) for _ in range(2))
+    if getattr(config, "lambda_strokes", 0.0):  # new networks hardly take any light
+        for each in method.generator.parameters():
+            each.data.normal_(std=0.3)
     if getattr(config, "lambda_anchor", 0.0):
         assert isinstance(method, Anchored)
         method.hold(other.state_dict(), device)
@@ -105,7 +108,7 @@ def test_parts_that_accumulate_give_the_gradients_and_losses_of_the_whole_batch(
     for name, config in cases(tiny_ganmut):
         source = source_of(prepared, config)
         wanted, losses = gradients(name, config, source, [WHOLE])
-        for term in ("detour", "lips", "anchor"):
+        for term in ("detour", "lips", "strokes", "anchor"):
             assert not getattr(config, f"lambda_{term}", 0.0) or losses[f"generator/{term}"] > 1e-3
         for count in (2, 8):  # parts of one image, too
             found, same = gradients(name, config, source, [Part(index, count) for index in range(count)])

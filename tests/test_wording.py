@@ -177,8 +177,16 @@ def test_the_names_of_mixtures_are_read_as_they_are_written() -> None:
         ("a bit sad, happy:0.3", "`a bit sad` is not `name:share`", "or all of it in words"),
         ("a bit sad:0.5,happy:0.5", "`a bit sad:0.5` is not `name:share`", "or all of it in words"),
         ("furious:0.5", "a share of nothing else means nothing", "`anger@0.5`"),
-        ("awed:0.5", "`awed` is a mixture of fear and surprise, and no single", "`fear,surprise@0.5`, or say all of it"),
-        ("Awed:0.5,happy:0.5", "`awed` is a mixture of fear and surprise, and no single", "in words: `a bit awed`"),
+        (
+            "awed:0.5",
+            "`awed` is a mixture of fear and surprise, and no single",
+            "for how strong it is say `awed@0.5`",
+        ),
+        (
+            "Awed:0.5,happy:0.5",
+            "`awed` is a mixture of fear and surprise, and no single",
+            "beside a share name both, `fear:0.25,surprise:0.25`",
+        ),
         ("slightly happy@0.5", "`slightly happy` and @ say twice how strong", "for example `happy@0.5`"),
         ("terrified@0.7", "`terrified` and @ say twice how strong", "for example `fear@0.7`"),
         ("a bit awed@0.9", "`a bit awed` and @ say twice how strong", "for example `fear,surprise@0.9`"),

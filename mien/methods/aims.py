@@ -1,9 +1,10 @@
-"""What edits can be held to beside labels: to other edits of the same generator, and to those of the one before it.
+"""What a GANmut's edits can be held to beside labels: four terms that no paper has.
 
-No paper has these terms. Labels know of expressions what photos of them have in common, and that is not always what one
-face should get: sad faces may show teeth, so that a smile may stay in sadness; anger shows them, so that they are painted
-on shut lips. What else to aim at is then taken from the generator itself, which is not to come to meet it: only the edit
-that is held learns. `detour`, `lips` and `anchor` are weighted and added to what the generator learns from (`EditAims`).
+Labels know of expressions what photos of them have in common, and that is not always what one face should get: sad faces
+may show teeth, so that a smile may stay in sadness; anger shows them, so that they are painted on shut lips. `detour` and
+`lips` aim at other edits of the same generator instead, `anchor` at those of the model that a run goes on from; neither
+comes to meet an edit, which alone learns. `strokes` is a cost of the light that an edit takes. All are weighted, and added
+to what the generator learns from (`EditAims`).
 """
 
 from __future__ import annotations
@@ -48,34 +49,37 @@ class AimSettings(GeneratorSettings):
     """The expressions that this is asked of, as far as `expressions` has them: open mouths of `surprise` are to be dark."""
     lambda_anchor: float = 0.0
     """Weight of how far all other edits, to neutral apart, are from those of the model that a run goes on from (`--init`):
-    what is learned of some expressions is not to change the rest. The others are those that neither `lambda_detour` nor
-    `lambda_lips` is about, where these are above zero."""
+    what is learned of some expressions is not to change the rest. The others are those that none of `lambda_detour`,
+    `lambda_lips` and `lambda_strokes` is about, where these are above zero."""
 
 
 def check_aims(config: Any) -> None:
     """Check a configuration's `AimSettings`, and take other names of expressions for those of the vocabulary."""
     others = config.expressions[1:]
-    for weight, name in (("lambda_detour", "detour_to"), ("lambda_lips", "lips_of"), ("lambda_strokes", "strokes_of")):
-        named = tuple(parse_expression(each) for each in getattr(config, name))
-        require(NEUTRAL not in named, name, getattr(config, name), "expressions other than neutral")
-        object.__setattr__(config, name, named)
-        if name != "lips_of":  # of which more is said below
-            known = bool(set(named) & set(others)) or named == getattr(
-                AimSettings, name
-            )  # a set may lack the default's
-            require(known or not getattr(config, weight), name, named, f"one or more of {', '.join(others)}")
-    all_free = bool(config.lambda_detour) and set(others) <= set(config.detour_to)
-    nothing_held = all_free and config.lambda_anchor
-    require(not nothing_held, "lambda_anchor", config.lambda_anchor, "0 where all are in `detour_to`")
+    asked = {name: getattr(config, name) for name in ("detour_to", "lips_of", "strokes_of")}
+    named = {name: tuple(parse_expression(word) for word in words) for name, words in asked.items()}
+    for name, words in asked.items():
+        require(NEUTRAL not in named[name], name, words, "expressions other than neutral")
+    free: set[str] = set()
+    for name, weight in (("detour_to", config.lambda_detour), ("strokes_of", config.lambda_strokes)):
+        by_default = named[name] == getattr(AimSettings, name)  # a set may lack those
+        known = by_default or not weight or bool(set(named[name]) & set(others))
+        require(known, name, asked[name], f"one or more of {', '.join(others)}")
+        free |= set(named[name]) if weight else set()
+    held = bool(set(others) - free)
+    told = "0 where all are in `detour_to` or `strokes_of`"
+    require(held or not config.lambda_anchor, "lambda_anchor", config.lambda_anchor, told)
 
     model = parse_expression(config.lips_as)
+    by_default = (named["lips_of"], model) == (AimSettings.lips_of, AimSettings.lips_as)
     require(model != NEUTRAL, "lips_as", config.lips_as, "an expression other than neutral")
-    object.__setattr__(config, "lips_as", model)
-    if config.lambda_lips and (config.lips_of, model) != (AimSettings.lips_of, AimSettings.lips_as):
-        require(model in others, "lips_as", model, f"one of {', '.join(others)}, or lambda_lips 0")
+    if config.lambda_lips and not by_default:
+        require(model in others, "lips_as", config.lips_as, f"one of {', '.join(others)}, or lambda_lips 0")
         rest = [name for name in others if name != model]
         told = f"one or more of {', '.join(rest)} beside lips_as={model}"
-        require(bool(set(config.lips_of) & set(rest)), "lips_of", config.lips_of, told)
+        require(bool(set(named["lips_of"]) & set(rest)), "lips_of", asked["lips_of"], told)
+    for name, names in (*named.items(), ("lips_as", model)):
+        object.__setattr__(config, name, names)
 
 
 class Asked(NamedTuple):
@@ -207,8 +211,8 @@ class EditAims(nn.Module):
     def drift(self, asked: Asked) -> Float[Tensor, ""]:
         """Return how far edits are from those of the model that the run went on from.
 
-        Counted are the labelled codes but those of `detour_to`, where `detour` has a weight, those that `lips` counts,
-        where that has one, and neutral ones, which a detour goes by; the mean is over all images. It is the mean absolute
+        Counted are the labelled codes but neutral ones, which a detour goes by, those of `detour_to` and `strokes_of`, and
+        those that `lips` counts, where these terms have a weight; the mean is over all images. It is the mean absolute
         difference, and that at the mouth, where most goes wrong, once more. The model of before is asked at its own axes.
         """
         assert self.anchor is not None  # `mien.training` sees to that
@@ -218,6 +222,8 @@ class EditAims(nn.Module):
             counted = counted & ~self._detoured[draw.labels]
         if self.config.lambda_lips:
             counted = counted & ~self._shut(asked)
+        if self.config.lambda_strokes:
+            counted = counted & ~self._shaded[draw.labels]
         before = self.anchor(asked.batch.images, draw)
         far = (edited - before).abs().mean((1, 2, 3)) + mouth_distance(edited, before)
         return (far * counted).mean()

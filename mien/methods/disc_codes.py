@@ -1,4 +1,4 @@
-"""Codes of GANmut's disc: what is drawn at random of them, and what follows with the axes as they are learned.
+"""Codes of GANmut's disc, from what was drawn (`mien.methods.ganmut.draw_codes`) and the axes as they are learned.
 
 Legend as in `mien.methods.ganmut`: z = rho d_c + e.
 """

@@ -99,7 +99,7 @@ class RecordingGenerator(nn.Module):
 
 def changed(method: GANmut, **settings: Any) -> GANmut:
     """Return the method with some settings changed, and its networks kept."""
-    method.config = dataclasses.replace(method.config, **settings)
+    method.config = method.aims.config = dataclasses.replace(method.config, **settings)
     return method
 
 

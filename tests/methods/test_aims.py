@@ -1,4 +1,4 @@
-"""What edits are held to beside labels: other edits of the same generator, and those of the one before it."""
+"""What edits are held to beside labels: other edits, of the same generator and of the one before it, and their light."""
 
 from __future__ import annotations
 
@@ -186,6 +186,18 @@ def test_an_anchor_leaves_free_what_lips_count(tiny_ganmut: GANmutConfig) -> Non
     assert method.aims.drift(asked_of(method, batch, edited, draw)).item() == pytest.approx(2 * 0.6 / 3, rel=1e-5)
 
 
+def test_an_anchor_leaves_free_what_pays_for_strokes(tiny_ganmut: GANmutConfig) -> None:
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_anchor=2.0, strokes_of=("fear", "disgust")))
+    method.aims.anchor = lambda images, draw: images
+    edited = torch.tensor([0.1, 0.2, 0.4])[:, None, None, None].expand(3, 1, 64, 64)
+    fear, disgust, anger = (tiny_ganmut.expressions.index(name) for name in ("fear", "disgust", "anger"))
+    batch = Batch(torch.zeros(3, 1, 64, 64), torch.tensor([0, 1, 0]))
+    draw = drawn([fear, disgust, anger], [1.0] * 3, free=0)
+    assert method.aims.drift(asked_of(method, batch, edited, draw)).item() == pytest.approx(2 * 0.7 / 3, rel=1e-5)
+    method.aims.config = dataclasses.replace(method.config, lambda_strokes=1.0)
+    assert method.aims.drift(asked_of(method, batch, edited, draw)).item() == pytest.approx(2 * 0.4 / 3, rel=1e-5)
+
+
 def test_settings_of_lips_that_do_nothing_are_refused(tiny_ganmut: GANmutConfig) -> None:
     asked = dataclasses.replace(tiny_ganmut, lambda_lips=1.0, lips_of=("angry", "disgusted"), lips_as="sadness")
     assert (asked.lips_of, asked.lips_as) == (("anger", "disgust"), "sad")
@@ -265,6 +277,11 @@ def test_settings_of_detour_and_anchor_that_do_nothing_are_refused(tiny_ganmut: 
     everything = tiny_ganmut.expressions[1:]
     with pytest.raises(ConfigError, match="lambda_anchor"):
         dataclasses.replace(tiny_ganmut, lambda_detour=1.0, lambda_anchor=1.0, detour_to=everything)
+    with pytest.raises(ConfigError, match="lambda_anchor"):
+        dataclasses.replace(
+            tiny_ganmut, lambda_detour=1.0, lambda_strokes=1.0, lambda_anchor=1.0, detour_to=everything[:4],
+            strokes_of=everything[4:],
+        )  # fmt: skip
     dataclasses.replace(tiny_ganmut, lambda_anchor=1.0, detour_to=everything)  # without a detour all are held
 
 
@@ -286,10 +303,20 @@ def test_strokes_are_the_fourth_power_of_darkness_where_it_is_asked(tiny_ganmut:
     assert method.aims.terms(asked_of(method, batch, light, draw))["strokes"].item() == pytest.approx(2 * found.item())
 
 
+def test_strokes_are_of_light_and_not_of_what_moves(tiny_ganmut: GANmutConfig) -> None:
+    method = GANmut(dataclasses.replace(tiny_ganmut, lambda_strokes=1.0))
+    fear = tiny_ganmut.expressions.index("fear")
+    batch, draw = Batch(torch.ones(1, 1, 64, 64), torch.tensor([0])), drawn([fear], [1.0], free=0)
+    edited = -torch.ones(1, 1, 64, 64)  # whatever has come of it
+    edit = Edit(torch.ones(1, 2, 64, 64), torch.full((1, 1, 64, 64), -0.5))
+    asked = method.asked(batch, edit, edited, codes_of(draw, method.axes), draw)
+    assert method.aims.strokes(asked).item() == pytest.approx(0.5**4)
+
+
 def test_strokes_are_a_term_where_they_have_a_weight_and_the_set_has_the_expression(tiny_ganmut: GANmutConfig) -> None:
     assert_is_a_term_with_its_weight(tiny_ganmut, "strokes", batch_of(32))
-    few = dataclasses.replace(tiny_ganmut, expressions=("neutral", "happy", "anger"), lambda_strokes=1.0)
-    assert not GANmut(few).aims.shades
+    for names, has in ((("neutral", "sad", "surprise"), False), (("neutral", "happy", "fear"), True)):
+        assert GANmut(dataclasses.replace(tiny_ganmut, expressions=names, lambda_strokes=1.0)).aims.shades is has
     for wrong in (("contempt",), ("neutral", "fear"), ()):
         with pytest.raises(ConfigError, match="strokes_of"):
             dataclasses.replace(tiny_ganmut, lambda_strokes=1.0, strokes_of=wrong)
