@@ -365,7 +365,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "ganmut-mixed-128-cpu-guided": Preset(
         summary="its seventh part, with --init MODEL and --guide: a classifier tells it what its edits look like",
-        promise="macro-F1 0.78 and 0.86 by two judges, 500 edited neutral faces, the last of nine guided parts",
+        promise="macro-F1 0.78 and 0.87 by two judges, 500 edited neutral faces, the last of ten guided parts",
         method="ganmut",
         method_settings={**_CPU, **_GUIDED},
         train_settings={**_CPU_LOOP, **_AS_THEY_COME, "steps": 1800, "decay_share": 0.8, "ema_decay": 0.999},
