@@ -132,9 +132,8 @@ class Trainer:
         else:
             torch.backends.cudnn.benchmark = True  # all batches are of one size: let it try its algorithms once
         if config.compile:
-            for network in self.method.children():
-                if any(True for _ in network.parameters()):  # a GANmut's aims have none
-                    compile_network(network, device)
+            for network in (method.generator, method.critic):
+                compile_network(network, device)
         self.parameters = method.players()
         settings = method.config
         self.optimizers = {

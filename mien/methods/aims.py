@@ -24,6 +24,11 @@ from mien.methods.disc_codes import Draw, codes_of, directions
 from mien.methods.generator import GeneratorSettings, mouth_distance
 from mien.settings import require
 
+#: Share of the side up to which a detour is compared: it warps twice, which blurs. And up to which lips are, warped once.
+_SEEN, _LIPS_SEEN = 0.02, 0.01
+#: How strong an edit is whose mouth another one gets, as a share of that one's radius.
+_LIPS_SHARE = 0.75
+
 
 @dataclass(frozen=True, kw_only=True)
 class AimSettings(GeneratorSettings):
@@ -120,16 +125,15 @@ class EditAims(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
-        asked = [name in config.detour_to for name in config.expressions]
-        self.register_buffer("_detoured", torch.tensor(asked), persistent=False)
-        given = set(config.lips_of) - {config.lips_as} if config.lips_as in config.expressions else set()
-        pressed = [name in given for name in config.expressions]
-        self.register_buffer("_pressed", torch.tensor(pressed), persistent=False)
-        shaded = [name in config.strokes_of for name in config.expressions]
-        self.register_buffer("_shaded", torch.tensor(shaded), persistent=False)
-        self.detours = config.lambda_detour > 0 and any(asked)
-        self.presses = config.lambda_lips > 0 and any(pressed)
-        self.shades = config.lambda_strokes > 0 and any(shaded)
+        known = set(config.expressions)
+        pressed = (known & set(config.lips_of)) - {config.lips_as} if config.lips_as in known else set()
+        detoured, shaded = known & set(config.detour_to), known & set(config.strokes_of)
+        for buffer, names in (("_detoured", detoured), ("_pressed", pressed), ("_shaded", shaded)):
+            marked = [name in names for name in config.expressions]
+            self.register_buffer(buffer, torch.tensor(marked), persistent=False)
+        self.detours = config.lambda_detour > 0 and bool(detoured)
+        self.presses = config.lambda_lips > 0 and bool(pressed)
+        self.shades = config.lambda_strokes > 0 and bool(shaded)
 
     def terms(self, asked: Asked) -> dict[str, Tensor]:
         """Return the weighted terms, but those of weight zero and those that ask nothing of these expressions."""
@@ -227,9 +231,3 @@ class EditAims(nn.Module):
         before = self.anchor(asked.batch.images, draw)
         far = (edited - before).abs().mean((1, 2, 3)) + mouth_distance(edited, before)
         return (far * counted).mean()
-
-
-#: Share of the side up to which a detour is compared: it warps twice, which blurs. And up to which lips are, warped once.
-_SEEN, _LIPS_SEEN = 0.02, 0.01
-#: How strong an edit is whose mouth another one gets, as a share of that one's radius.
-_LIPS_SHARE = 0.75
